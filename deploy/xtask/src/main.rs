@@ -1,0 +1,2 @@
+//! Conclave.
+fn main() {}
