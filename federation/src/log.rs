@@ -1,0 +1,228 @@
+//! The handshake log: append-only, hash-chained, ordered by compare-and-swap on its head. Blind: no part of this file
+//! knows what a commit is. Members decide whether an entry is valid; an invalid one is skipped by all of them alike.
+
+use crate::{
+    id::{Generation, Head, Instance, RelayId, RoomId},
+    limits::{MAX_LOG_BYTES, MAX_LOG_ENTRIES},
+    proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
+    record::RoomRecord,
+    wire::{
+        Wire, Writer,
+        code::Code,
+        message::{Append, EntryHeader, EntryKind, HubHead, Sealed},
+    },
+};
+
+impl EntryHeader {
+    /// The rules version spoken here.
+    pub const VERSION: u8 = 1;
+
+    /// The head after this entry.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head::new(sha256(&[b"conclave/1 log", self.prev_head.as_bytes(), &self.encode()]))
+    }
+
+    /// What [`EntryHeader::body_hash`] is over: both parts with their lengths.
+    #[must_use]
+    pub fn body_hash(commit: &Sealed, epoch_box: &Sealed) -> [u8; 32] {
+        let mut out = Writer::new();
+        commit.put(&mut out);
+        epoch_box.put(&mut out);
+        sha256(&[&out.into_vec()])
+    }
+
+    /// What [`EntryHeader::welcome_hash`] is over.
+    #[must_use]
+    pub fn welcome_hash(welcome: &Sealed) -> [u8; 32] {
+        sha256(&[welcome.bytes()])
+    }
+}
+
+impl HubHead {
+    fn claim(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        self.put(&mut out);
+        let mut bytes = out.into_vec();
+        bytes.truncate(bytes.len().saturating_sub(64));
+        bytes
+    }
+
+    /// A hub states its head.
+    #[must_use]
+    pub fn sign(hub: &SigningKey, header: &EntryHeader, time: u64) -> Self {
+        let mut head = Self {
+            room: header.room,
+            instance: header.instance,
+            seq: header.seq,
+            head: header.head(),
+            term: header.term,
+            hub_index: header.hub_index,
+            time,
+            signature: Signature::new([0; 64]),
+        };
+        head.signature = hub.sign(Label::Head, &head.claim());
+        head
+    }
+
+    /// Whether `hub` said this.
+    #[must_use]
+    pub fn verify(&self, hub: RelayId) -> bool {
+        hub.key().verify(Label::Head, &self.claim(), &self.signature)
+    }
+
+    /// Whether this and `other` are two histories of one log.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
+        self.room == other.room
+            && self.instance == other.instance
+            && self.term == other.term
+            && self.seq == other.seq
+            && self.head != other.head
+    }
+}
+
+/// A position in a log, as hub and members walk along it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Of the next entry.
+    pub seq: u64,
+    /// That it has to follow.
+    pub head: Head,
+}
+
+impl Position {
+    /// Before the genesis.
+    pub const START: Self = Self { seq: 0, head: Head::START };
+
+    /// After this entry, if it is the next one.
+    ///
+    /// # Errors
+    /// When it follows something else: a fork, a gap or a repetition.
+    pub fn advance(self, header: &EntryHeader) -> Result<Self, OutOfLine> {
+        if header.seq < self.seq {
+            return Err(OutOfLine::Repeated);
+        }
+        if header.seq > self.seq {
+            return Err(OutOfLine::Gap);
+        }
+        if header.prev_head != self.head {
+            return Err(OutOfLine::Fork);
+        }
+        Ok(Self { seq: self.seq.saturating_add(1), head: header.head() })
+    }
+}
+
+/// Why an entry is not the next one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OutOfLine {
+    /// It was seen before.
+    #[error("the entry was seen before")]
+    Repeated,
+    /// Entries are missing before it.
+    #[error("entries are missing before this one")]
+    Gap,
+    /// It follows another history.
+    #[error("the entry follows another history")]
+    Fork,
+}
+
+/// The hub's side of one instance's log: bookkeeping only; entries live in the store.
+#[derive(Clone, Debug)]
+pub struct Log {
+    room: RoomId,
+    instance: Instance,
+    position: Position,
+    bytes: u64,
+}
+
+impl Log {
+    /// An empty log.
+    #[must_use]
+    pub const fn new(room: RoomId, instance: Instance) -> Self {
+        Self { room, instance, position: Position::START, bytes: 0 }
+    }
+
+    /// A log read back from the store: its position after the last entry, and the bytes of all entries.
+    #[must_use]
+    pub const fn restored(room: RoomId, instance: Instance, position: Position, bytes: u64) -> Self {
+        Self { room, instance, position, bytes }
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// Where the next entry goes.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether `append` may be the next entry. Changes nothing: the caller stores it first, then calls [`Log::advance`].
+    ///
+    /// # Errors
+    /// The code for the asker: [`Code::CONFLICT`] when another entry was first.
+    pub fn check(&self, append: &Append, record: &RoomRecord) -> Result<(), Code> {
+        let header = &append.header;
+        if header.version != EntryHeader::VERSION || header.flags != 0 || header.term != 0 || header.hub_index != 0 {
+            return Err(Code::UNSUPPORTED);
+        }
+        if header.room != self.room || header.instance != self.instance {
+            return Err(Code::WRONG_INSTANCE);
+        }
+        if header.generation != record.generation {
+            return Err(Code::STALE_GENERATION);
+        }
+        let signer = match (header.kind, header.seq) {
+            (EntryKind::Genesis, 0) => record.join,
+            (EntryKind::Commit, 1..) => record.access,
+            (EntryKind::Genesis | EntryKind::Commit, _) => {
+                return Err(if header.seq == self.position.seq { Code::VIOLATION } else { Code::CONFLICT });
+            }
+            (EntryKind::HubMove | EntryKind::End, _) => return Err(Code::UNSUPPORTED),
+        };
+        if self.position.advance(header).is_err() {
+            return Err(Code::CONFLICT);
+        }
+        if !Self::signed(append, &signer) {
+            return Err(Code::BAD_PROOF);
+        }
+        if header.body_hash != EntryHeader::body_hash(&append.commit, &append.epoch_box)
+            || header.welcome_hash != EntryHeader::welcome_hash(&append.welcome)
+        {
+            return Err(Code::VIOLATION);
+        }
+        if self.position.seq >= MAX_LOG_ENTRIES || self.bytes.saturating_add(size(append)) > MAX_LOG_BYTES {
+            return Err(Code::FULL);
+        }
+        Ok(())
+    }
+
+    /// The entry is stored: the log moves on.
+    ///
+    /// # Errors
+    /// When it is not the next one; nothing moves then.
+    pub fn advance(&mut self, append: &Append) -> Result<(), OutOfLine> {
+        self.position = self.position.advance(&append.header)?;
+        self.bytes = self.bytes.saturating_add(size(append));
+        Ok(())
+    }
+
+    fn signed(append: &Append, signer: &VerifyingKey) -> bool {
+        signer.verify(Label::Append, &append.header.encode(), &append.signature)
+    }
+
+    /// Whether the entry's generation is the current one.
+    #[must_use]
+    pub const fn is_current(generation: Generation, record: &RoomRecord) -> bool {
+        generation.0 == record.generation.0
+    }
+}
+
+fn size(append: &Append) -> u64 {
+    let len = append.commit.bytes().len() + append.epoch_box.bytes().len() + append.welcome.bytes().len() + 512;
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
