@@ -1,2 +1,50 @@
-//! Conclave.
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+//!
+//! Every subcommand is a module of the same shape: an `Options` struct that clap fills, and
+//! `run(Options) -> anyhow::Result<ExitCode>`. A new one is a `mod` line and a line in each of the two places
+//! of this file.
+//!
+//! Nothing here has to be installed first: cargo, a C compiler and, for the browser's target, either rustup or
+//! the machine's own package manager.
+
+#![forbid(unsafe_code)]
+
+mod progress;
+mod shell;
+mod test;
+mod walls;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Conclave's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Xtask {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that has to hold before a change is accepted: formatting, lints, walls, wasm, tests
+    Test(test::Options),
+    /// Check which crate may depend on which, from cargo's own metadata
+    Walls(walls::Options),
+    /// Build the pure crates for the browser's target, and set that target up where it is missing
+    Wasm(wasm::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Xtask::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Walls(options) => walls::run(&options),
+        Command::Wasm(options) => wasm::run(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
