@@ -62,7 +62,7 @@ pub enum WriteError {
 }
 
 /// The longest silence that is filled: a capture time that a stranger invents must not fill the disk. An hour of
-/// silence takes 90 KB.
+/// silence takes 190 KB.
 pub const MAX_GAP: Duration = Duration::from_secs(3600);
 
 /// How far a packet may lie behind the sound already written and still be appended.
