@@ -1,11 +1,9 @@
 //! The spelling of every message: golden bytes, every truncation, trailing bytes, and random input.
 
-mod common;
-
 use std::{collections::BTreeMap, fs, path::Path};
 
+use crate::common::{TIME, descriptor, hex, messages, record};
 use bytes::Bytes;
-use common::{TIME, descriptor, hex, messages, record};
 use conclave_federation::{
     id::{Alias, Instance, RelayId, RoomId, TrackId},
     limits::{MAX_DATAGRAM, MAX_DATAGRAM_PAYLOAD, MAX_OBJECT_HEADER},
@@ -45,7 +43,7 @@ fn golden() -> BTreeMap<String, String> {
     add("directory removed", &Directory::Removed(TrackId(99)).encode());
     add("record", &record().encode());
     add("descriptor", &descriptor().encode());
-    let knock = Knock { id: conclave_federation::id::JoinId::new([9; 16]), body: common::blob(b"sealed") };
+    let knock = Knock { id: conclave_federation::id::JoinId::new([9; 16]), body: crate::common::blob(b"sealed") };
     add("knock", &knock.encode());
     all
 }
@@ -54,7 +52,7 @@ fn golden() -> BTreeMap<String, String> {
 /// `CONCLAVE_BLESS=1`, and change PROTOCOL.md in the same commit.
 #[test]
 fn every_structure_is_spelled_as_in_the_golden_file() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agreement/golden.txt");
     let now: String = golden().iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
     if std::env::var_os("CONCLAVE_BLESS").is_some() {
         fs::write(&path, &now).expect("golden file is writable");
@@ -372,15 +370,15 @@ fn a_record_is_believed_only_from_its_founder_and_in_its_time() {
     forged.max_members = 7;
     assert_eq!(forged.verify(record.room, TIME), Err(RecordError::Signature));
     let mut foreign = record.clone();
-    foreign.sign(&common::key(99));
+    foreign.sign(&crate::common::key(99));
     assert_eq!(foreign.verify(record.room, TIME), Err(RecordError::Signature));
     let mut eternal = record.clone();
     eternal.not_after = u64::MAX;
-    eternal.sign(&common::key(1));
+    eternal.sign(&crate::common::key(1));
     assert_eq!(eternal.verify(record.room, TIME), Err(RecordError::Expired));
     let mut homeless = record.clone();
     homeless.hubs = Default::default();
-    homeless.sign(&common::key(1));
+    homeless.sign(&crate::common::key(1));
     assert_eq!(homeless.verify(record.room, TIME), Err(RecordError::Unsupported));
 }
 
@@ -389,6 +387,6 @@ fn a_descriptor_is_believed_only_from_its_operator() {
     let descriptor = descriptor();
     assert!(descriptor.verify());
     let mut forged = descriptor;
-    forged.relay = common::relay(11);
+    forged.relay = crate::common::relay(11);
     assert!(!forged.verify());
 }

@@ -1,8 +1,6 @@
 //! The handshake log: one winner per position, and nothing that is not signed for it.
 
-mod common;
-
-use common::{TIME, append, key, record, relay, sign};
+use crate::common::{TIME, append, key, record, relay, sign};
 use conclave_federation::{
     id::{Generation, Head, Instance},
     log::{Log, OutOfLine, Position},

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Alias, Generation, Head, Instance, JoinId, RelayId, TrackId},
+    id::{Alias, Generation, Instance, JoinId, RelayId, TrackId},
     log::Position,
     proof::{Capability, Label, Signature, SigningKey},
     record::{Address, Hub, NoDelegation, RelayDescriptor, RoomRecord},
@@ -18,25 +18,25 @@ use conclave_federation::{
     },
 };
 
-pub const TIME: u64 = 1_750_000_000_000;
+pub(crate) const TIME: u64 = 1_750_000_000_000;
 
-pub fn key(n: u8) -> SigningKey {
+pub(crate) fn key(n: u8) -> SigningKey {
     SigningKey::from_seed([n; 32])
 }
 
-pub fn relay(n: u8) -> RelayId {
+pub(crate) fn relay(n: u8) -> RelayId {
     RelayId::new(*key(n).verifying_key().as_bytes())
 }
 
-pub fn blob<const MAX: usize>(bytes: &'static [u8]) -> Blob<MAX> {
+pub(crate) fn blob<const MAX: usize>(bytes: &'static [u8]) -> Blob<MAX> {
     Blob::new(Bytes::from_static(bytes)).expect("short")
 }
 
-pub fn addresses() -> List<Address, 4> {
+pub(crate) fn addresses() -> List<Address, 4> {
     List::new(vec![Address::cut("relay.example:4433")]).expect("one")
 }
 
-pub fn record() -> RoomRecord {
+pub(crate) fn record() -> RoomRecord {
     let founder = key(1);
     let mut record = RoomRecord {
         version: RoomRecord::VERSION,
@@ -61,16 +61,16 @@ pub fn record() -> RoomRecord {
     record
 }
 
-pub fn descriptor() -> RelayDescriptor {
+pub(crate) fn descriptor() -> RelayDescriptor {
     RelayDescriptor::issue(&key(20), relay(10), "Alder", addresses())
 }
 
-pub fn capability() -> Capability {
+pub(crate) fn capability() -> Capability {
     Capability::issue(&key(2), relay(11), record().room, Instance(1), Generation(0), TIME + 60_000)
 }
 
 /// An append that is next after `position`, rightly signed.
-pub fn append(position: Position, commit: &'static [u8]) -> Append {
+pub(crate) fn append(position: Position, commit: &'static [u8]) -> Append {
     let (commit, epoch_box, welcome) = (blob(commit), blob(b"box"), blob(b"welcome"));
     let kind = if position.seq == 0 { EntryKind::Genesis } else { EntryKind::Commit };
     let header = EntryHeader {
@@ -92,14 +92,14 @@ pub fn append(position: Position, commit: &'static [u8]) -> Append {
     sign(Append { via: None, header, signature: Signature::new([0; 64]), commit, epoch_box, welcome }, &signer)
 }
 
-pub fn sign(mut append: Append, signer: &SigningKey) -> Append {
+pub(crate) fn sign(mut append: Append, signer: &SigningKey) -> Append {
     use conclave_federation::wire::Wire;
     append.signature = signer.sign(Label::Append, &append.header.encode());
     append
 }
 
 /// One message of every type in the table, in its order, with its name.
-pub fn messages() -> Vec<(&'static str, Message)> {
+pub(crate) fn messages() -> Vec<(&'static str, Message)> {
     let room = record().room;
     let instance = Instance(1);
     let track = TrackId(0x0123_4567_89ab_cdef);
@@ -223,10 +223,6 @@ pub fn messages() -> Vec<(&'static str, Message)> {
     ]
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn head(n: u8) -> Head {
-    Head::new([n; 32])
 }

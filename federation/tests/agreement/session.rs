@@ -1,11 +1,9 @@
 //! Two sessions face to face on a wire that we hold in our hands: the opening, requests, streams, and bad manners.
 
-mod common;
-
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
+use crate::common::{descriptor, key, relay};
 use bytes::{Buf, Bytes};
-use common::{descriptor, key, relay};
 use conclave_federation::{
     id::Alias,
     io::{DialKey, Now, Outlet, SessionKey, Side, StreamKey, StreamKind, Wrote},
@@ -23,7 +21,7 @@ use conclave_federation::{
 const EXPORTER: [u8; 32] = [1; 32];
 
 fn at(seconds: u64) -> Now {
-    Now { mono: Duration::from_secs(seconds), unix_ms: common::TIME }
+    Now { mono: Duration::from_secs(seconds), unix_ms: crate::common::TIME }
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +116,7 @@ fn alder() -> Local {
 }
 
 fn birch() -> Local {
-    local(11, RelayDescriptor::issue(&key(21), relay(11), "Birch", common::addresses()))
+    local(11, RelayDescriptor::issue(&key(21), relay(11), "Birch", crate::common::addresses()))
 }
 
 fn pair(dialler: &Local, acceptor: &Local) -> (End, End) {
@@ -175,7 +173,7 @@ fn a_link_proves_both_keys() {
 
 #[test]
 fn a_relay_that_shows_a_foreign_descriptor_is_unproven() {
-    let thief = local(12, RelayDescriptor::issue(&key(21), relay(11), "Birch", common::addresses()));
+    let thief = local(12, RelayDescriptor::issue(&key(21), relay(11), "Birch", crate::common::addresses()));
     let (mut thief, mut alder) = pair(&thief, &alder());
     assert_eq!(carry(&mut thief, &mut alder).map_err(|fault| fault.code), Err(Code::UNPROVEN));
 }
@@ -201,7 +199,7 @@ fn without_a_common_version_there_is_no_session() {
 }
 
 fn resolve() -> Request {
-    Request::Resolve(Resolve { via: None, room: common::record().room })
+    Request::Resolve(Resolve { via: None, room: crate::common::record().room })
 }
 
 #[test]
@@ -236,7 +234,7 @@ fn every_request_is_answered_once_with_its_own_tag() {
 #[test]
 fn large_requests_take_a_stream_of_their_own() {
     let (mut client, mut alder) = opened(&Local::Client);
-    let append = common::append(conclave_federation::log::Position::START, b"group");
+    let append = crate::common::append(conclave_federation::log::Position::START, b"group");
     client.session.request(at(0), Request::Append(append), "append", &mut client.wire);
     assert!(client.wire.0.borrow().0.iter().all(|sent| !matches!(sent, Sent::Data(StreamKey::CONTROL, _))));
     carry(&mut client, &mut alder).expect("fine");
@@ -249,7 +247,7 @@ fn large_requests_take_a_stream_of_their_own() {
 #[test]
 fn a_large_request_on_the_control_stream_is_a_violation() {
     let (_, mut alder) = opened(&Local::Client);
-    let append = common::append(conclave_federation::log::Position::START, b"group");
+    let append = crate::common::append(conclave_federation::log::Position::START, b"group");
     let message = Message::Request(0, Box::new(Request::Append(append)));
     assert_eq!(alder.control(&message).map_err(|fault| fault.code), Err(Code::VIOLATION));
 }

@@ -1,0 +1,6 @@
+//! What two strangers must agree on, held down by tests: the spelling, the log, and the manners of a session.
+
+mod common;
+mod log;
+mod session;
+mod wire;
