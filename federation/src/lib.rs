@@ -24,6 +24,8 @@
 //! assert_eq!(room, RoomId::of_founder(&founder.verifying_key()));
 //! ```
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 pub mod id;
 pub mod io;
 pub mod limits;
