@@ -1,1 +1,18 @@
-//! Conclave.
+//! Whole Conclave networks in one thread: relays and participants as they are, on a virtual clock, with delay, loss,
+//! reordering, cuts and deaths drawn from a seed.
+//!
+//! ```text
+//!   script  -- joins, publishes, kills, cuts -->  world  -- handle/poll -->  Node, Client   (the real machines)
+//!                                                  |  ^
+//!                                            writes|  |Net
+//!                                                  v  |
+//!   check  <--- everything sent, received and told -- net  (seeded links, the transport's promises and no more)
+//! ```
+//!
+//! A failing seed is printed with the command that runs it again; two runs of one seed have the same trace.
+
+#![forbid(unsafe_code)]
+
+pub mod chance;
+pub mod net;
+pub mod trace;
