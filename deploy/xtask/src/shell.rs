@@ -73,7 +73,8 @@ pub(crate) fn visible(command: &mut Command) -> Result<bool> {
     Ok(status.success())
 }
 
-/// Runs a program behind a spinner. What it printed is shown only when it fails or takes longer than `limit`.
+/// Runs a program behind a spinner, for as long as it says something every `limit`. What it printed is shown when
+/// it fails; the error holds the one line that tells most.
 pub(crate) fn quiet(what: &str, limit: Duration, command: &mut Command) -> Result<String> {
     let mut task = Task::start(what);
     let outcome = captured(command, limit, |_| task.tick());
@@ -84,7 +85,8 @@ pub(crate) fn quiet(what: &str, limit: Duration, command: &mut Command) -> Resul
         }
         Ok(Captured { success: false, text }) => {
             task.failed();
-            bail!("`{}` failed: {}", shown(command), last_lines(&text));
+            eprintln!("    {}", last_lines(&text));
+            bail!("`{}` failed: {}", shown(command), telling_line(&text));
         }
         Err(error) => {
             task.failed();
@@ -163,7 +165,14 @@ fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let first = lines.len().saturating_sub(LAST_LINES);
     let shown = lines.get(first..).unwrap_or_default().join("\n    ");
-    if shown.is_empty() { "it printed nothing".to_owned() } else { format!("\n    {shown}") }
+    if shown.is_empty() { "it printed nothing".to_owned() } else { shown }
+}
+
+/// The first line that calls itself an error, or else the last one.
+fn telling_line(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| line.starts_with("E: ") || line.starts_with("error");
+    lines.clone().find(is_error).or_else(|| lines.next_back()).unwrap_or("it printed nothing")
 }
 
 #[cfg(test)]
@@ -195,6 +204,13 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let error = output(&mut Command::new("conclave-no-such-program")).expect_err("it does not exist");
         assert!(error.to_string().contains("conclave-no-such-program"), "{error}");
+    }
+
+    #[test]
+    fn the_line_that_tells_most_is_chosen() {
+        assert_eq!(telling_line("Ign:1 x\n  E: no mirror\nE: second\nbye\n"), "E: no mirror");
+        assert_eq!(telling_line("one\ntwo\n\n"), "two");
+        assert_eq!(telling_line(""), "it printed nothing");
     }
 
     #[test]

@@ -94,8 +94,8 @@ pub(crate) fn toolchain(only: Option<Route>) -> Result<Result<Toolchain, String>
         }
     }
     Ok(Err(format!(
-        "there is no standard library for {TARGET} here, and no way to one worked:\n{}\n  \
-         `rustup target add {TARGET}` on a machine that may download is the shortest way",
+        "no way to a standard library for {TARGET} worked:\n{}\n    \
+         where rustup may download, `rustup target add {TARGET}` is the shortest",
         tried.join("\n")
     )))
 }
@@ -140,7 +140,7 @@ fn cached(compiler: &Compiler) -> Result<Toolchain> {
 fn rustup(compiler: &Compiler) -> Result<()> {
     ensure!(shell::answers(Command::new("rustup").arg("--version")), "there is no rustup");
     let mut rustup = Command::new("rustup");
-    rustup.current_dir(shell::root()).args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "1");
+    rustup.current_dir(shell::root()).args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "1").env_remove("RUST_BACKTRACE");
     shell::quiet(&format!("asking rustup for {TARGET}"), RUSTUP_SILENCE, &mut rustup)?;
     ensure!(compiler.has_target(), "rustup added it to another compiler than the one that cargo uses");
     Ok(())
