@@ -1,1 +1,12 @@
-//! Conclave.
+//! What a participant decides: group, keys, frames, roster.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod api;
+mod client;
+mod keys;
+pub mod link;
+mod sframe;
+
+pub use client::Client;

@@ -1,0 +1,249 @@
+//! Sealing and opening objects as SFrame (RFC 9605), suite 0x0004: AES-128-GCM with SHA-256, whole tag.
+//!
+//! The KID is `stream 8 ‖ leaf 16 ‖ epoch 8` bits as in section 5.2; the associated data is the object's identity, so that
+//! a relay cannot move an object. A counter starts at 0 for each (epoch, leaf, stream) and has one writer.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    fmt,
+    time::Duration,
+};
+
+use ::sframe::{
+    CipherSuite,
+    frame::{
+        EncryptedFrameView, MediaFrameView, MonotonicCounter,
+        validation::{ReplayAttackProtection, Tolerance},
+    },
+    header::SframeHeader,
+    key::{DecryptionKey, EncryptionKey},
+    mls::{MlsKeyId, MlsKeyIdBitRange},
+};
+use bytes::Bytes;
+use conclave_federation::wire::object::ObjectIdentity;
+
+use crate::{
+    api::OpenError,
+    keys::{Epoch, Found, Window, low_bits},
+};
+
+const SUITE: CipherSuite = CipherSuite::AesGcm128Sha256;
+
+/// Frames under one key: GCM's bound. At a hundred a second it lasts a year.
+const MAX_COUNTER: u64 = u32::MAX as u64;
+
+/// How far behind the newest counter of a KID an object may come. Video of one group and audio arrive on different
+/// streams, but a KID has one track; a second of a busy track fits.
+const REPLAY_WINDOW: usize = 1_024;
+
+/// KIDs whose replay windows are held: a thousand leaves with a few tracks each, over two epochs. One more is refused.
+const MAX_READERS: usize = 16_384;
+
+/// The stream number of catalogs.
+pub(crate) const CATALOG_STREAM: u8 = 254;
+/// The stream number of heartbeats.
+pub(crate) const CONTROL_STREAM: u8 = 255;
+
+/// Bytes that sealing adds at most: configuration, KID 4, counter 4, tag 16.
+pub(crate) const MAX_OVERHEAD: usize = 1 + 4 + 4 + 16;
+
+/// Who sealed, on which of their streams, in which epoch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Kid {
+    /// The n-th track of the leaf, or one of the two reserved.
+    pub(crate) stream: u8,
+    /// Index in the tree.
+    pub(crate) leaf: u16,
+    /// Low bits of the epoch.
+    pub(crate) epoch_low: u8,
+}
+
+impl Kid {
+    fn range() -> MlsKeyIdBitRange {
+        MlsKeyIdBitRange::new(8, 16)
+    }
+
+    /// As one number; `None` never happens, because every field fits its bits.
+    fn get(self) -> Option<u64> {
+        MlsKeyId::try_new(self.stream, self.epoch_low, self.leaf, Self::range()).ok().map(u64::from)
+    }
+
+    fn read(raw: u64) -> Option<Self> {
+        let id = MlsKeyId::from_key_id(raw, Self::range());
+        Some(Self {
+            stream: u8::try_from(id.context_id()).ok()?,
+            leaf: u16::try_from(id.member_index()).ok()?,
+            epoch_low: u8::try_from(id.epoch_lsb()).ok()?,
+        })
+    }
+
+    /// Whose object this is, before anything of it is believed.
+    pub(crate) fn peek(object: &[u8]) -> Option<Self> {
+        SframeHeader::deserialize(object).ok().and_then(|header| Self::read(header.key_id()))
+    }
+}
+
+/// Nothing more can be sealed under this key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the counter of this stream is used up: wait for the next epoch")]
+pub(crate) struct Exhausted;
+
+struct Writer {
+    key: EncryptionKey,
+    counter: MonotonicCounter,
+}
+
+/// Seals our own objects.
+pub(crate) struct Sealer {
+    leaf: u16,
+    epoch: Epoch,
+    writers: BTreeMap<u8, Writer>,
+}
+
+impl Sealer {
+    /// For our leaf, in the epoch in which it came into the tree.
+    pub(crate) const fn new(leaf: u16, epoch: Epoch) -> Self {
+        Self { leaf, epoch, writers: BTreeMap::new() }
+    }
+
+    /// From now on under this epoch's key. An epoch that is not newer changes nothing: its counters have been used.
+    pub(crate) fn advance(&mut self, epoch: Epoch) {
+        if epoch.number > self.epoch.number {
+            self.epoch = epoch;
+            self.writers.clear();
+        }
+    }
+
+    /// Seals for one place in one track.
+    pub(crate) fn seal(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
+        let kid = Kid { stream, leaf: self.leaf, epoch_low: low_bits(self.epoch.number) };
+        let writer = match self.writers.entry(stream) {
+            btree_map::Entry::Occupied(writer) => writer.into_mut(),
+            btree_map::Entry::Vacant(place) => {
+                let kid = kid.get().ok_or(Exhausted)?;
+                let key = EncryptionKey::derive_from(SUITE, kid, self.epoch.base.expose()).map_err(|_| Exhausted)?;
+                place.insert(Writer { key, counter: MonotonicCounter::new(MAX_COUNTER) })
+            }
+        };
+        let aad = place.associated_data();
+        let mut out = Vec::with_capacity(aad.len() + MAX_OVERHEAD + plain.len());
+        let frame = MediaFrameView::try_with_meta_data(&mut writer.counter, plain, &aad).map_err(|_| Exhausted)?;
+        frame.encrypt_into(&writer.key, &mut out).map_err(|_| Exhausted)?;
+        // The buffer is laid out as associated data, then what travels: the receiver rebuilds the first part by itself.
+        Ok(Bytes::from(out).split_off(aad.len()))
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("leaf", &self.leaf).field("epoch", &self.epoch.number).finish_non_exhaustive()
+    }
+}
+
+/// An object that was opened.
+pub(crate) struct Opened {
+    /// Who sealed it and on which stream.
+    pub(crate) kid: Kid,
+    /// In which epoch.
+    pub(crate) epoch: u64,
+    /// What was inside.
+    pub(crate) plain: Bytes,
+}
+
+/// Why an object is not opened now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NotOpened {
+    /// Its epoch is newer than ours: try again when the log has brought it.
+    Later,
+    /// Never.
+    Refused(OpenError),
+}
+
+struct Reader {
+    key: DecryptionKey,
+    replay: ReplayAttackProtection,
+}
+
+impl Reader {
+    fn new(kid: u64, epoch: &Epoch) -> Option<Self> {
+        let key = DecryptionKey::derive_from(SUITE, kid, epoch.base.expose()).ok()?;
+        let tolerance = Tolerance::try_new(REPLAY_WINDOW).ok()?;
+        Some(Self { key, replay: ReplayAttackProtection::new(kid, tolerance) })
+    }
+
+    fn open(&mut self, object: &[u8], aad: &[u8]) -> Result<Bytes, OpenError> {
+        use ::sframe::error::SframeError as E;
+
+        let view = EncryptedFrameView::try_with_meta_data(object, aad).map_err(|_| OpenError::Malformed)?;
+        let mut out = Vec::with_capacity(aad.len() + object.len());
+        match view.validated_decrypt_into(&self.key, &mut out, &mut self.replay) {
+            Ok(_) => Ok(Bytes::from(out).split_off(aad.len())),
+            Err(E::FrameValidationFailed(_)) => Err(OpenError::Replayed),
+            Err(_) => Err(OpenError::Forged),
+        }
+    }
+}
+
+/// Opens the objects of others, and remembers what was opened.
+pub(crate) struct Opener {
+    window: Window,
+    /// By epoch, then KID: an epoch's readers go with its key.
+    readers: BTreeMap<(u64, u64), Reader>,
+}
+
+impl Opener {
+    /// In the epoch in which we entered.
+    pub(crate) const fn new(epoch: Epoch) -> Self {
+        Self { window: Window::new(epoch), readers: BTreeMap::new() }
+    }
+
+    /// The group moved on.
+    pub(crate) fn advance(&mut self, now: Duration, epoch: Epoch) {
+        self.window.advance(now, epoch);
+    }
+
+    /// The epochs whose keys are held.
+    pub(crate) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Drops keys whose time is over.
+    pub(crate) fn expire(&mut self, now: Duration) {
+        let oldest = self.window.expire(now);
+        self.readers = self.readers.split_off(&(oldest, 0));
+    }
+
+    /// Opens an object that came from this place.
+    pub(crate) fn open(&mut self, place: &ObjectIdentity, object: &[u8]) -> Result<Opened, NotOpened> {
+        let header = SframeHeader::deserialize(object).map_err(|_| NotOpened::Refused(OpenError::Malformed))?;
+        let raw = header.key_id();
+        let kid = Kid::read(raw).ok_or(NotOpened::Refused(OpenError::Malformed))?;
+        let epoch = match self.window.find(kid.epoch_low) {
+            Found::Held(epoch) => epoch,
+            Found::Newer => return Err(NotOpened::Later),
+            Found::Gone => return Err(NotOpened::Refused(OpenError::UnknownKey)),
+            Found::BeforeJoin => return Err(NotOpened::Refused(OpenError::BeforeJoin)),
+        };
+        let aad = place.associated_data();
+        let full = self.readers.len() >= MAX_READERS;
+        let number = epoch.number;
+        let plain = match self.readers.entry((number, raw)) {
+            btree_map::Entry::Occupied(mut reader) => reader.get_mut().open(object, &aad),
+            btree_map::Entry::Vacant(_) if full => Err(OpenError::TooMuch),
+            btree_map::Entry::Vacant(vacant) => {
+                // Kept only when something opened: junk with made-up KIDs leaves nothing behind.
+                let mut reader = Reader::new(raw, epoch).ok_or(NotOpened::Refused(OpenError::Malformed))?;
+                let plain = reader.open(object, &aad);
+                if plain.is_ok() {
+                    vacant.insert(reader);
+                }
+                plain
+            }
+        };
+        let plain = plain.map_err(NotOpened::Refused)?;
+        Ok(Opened { kid, epoch: number, plain })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use aes_gcm::{Aes128Gcm, KeyInit, aead::Aead, aead::Payload};
+use conclave_federation::{
+    id::{Instance, RoomId, TrackId},
+    track::TrackName,
+};
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use super::*;
+use crate::keys::BaseKey;
+
+fn epoch(number: u64) -> Epoch {
+    let [.., low] = number.to_be_bytes();
+    Epoch { number, base: BaseKey::new([low; 16]) }
+}
+
+fn place(group: u64, object: u64) -> ObjectIdentity {
+    let name = TrackName { room: RoomId::new([0xaa; 16]), instance: Instance(7), track: TrackId(0x0102_0304_0506_0708) };
+    ObjectIdentity { name, group, object, layer: 1, flags: 0 }
+}
+
+fn refused(result: Result<Opened, NotOpened>) -> Option<OpenError> {
+    match result {
+        Ok(_) | Err(NotOpened::Later) => None,
+        Err(NotOpened::Refused(why)) => Some(why),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_kid_is_stream_leaf_epoch_from_the_top() {
+    let kid = Kid { stream: 0xfe, leaf: 0x0321, epoch_low: 0x7f };
+    assert_eq!(kid.get(), Some(0xfe03_217f));
+    assert_eq!(Kid::read(0xfe03_217f), Some(kid));
+    // The microphone of the first leaf, in a young group, has the shortest.
+    assert_eq!(Kid { stream: 0, leaf: 0, epoch_low: 5 }.get(), Some(5));
+    assert_eq!(Kid::read(0x1_0000_0000), None);
+}
+
+#[test]
+fn the_associated_data_is_the_place_in_fixed_width() {
+    let expected = concat!(
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", // room
+        "00000007",                         // instance
+        "0102030405060708",                 // track
+        "0000000000000009",                 // group
+        "000000000000000b",                 // object
+        "01",                               // layer
+        "00",                               // flags
+    );
+    assert_eq!(hex(&place(9, 11).associated_data()), expected);
+}
+
+/// RFC 9605, sections 4.4.2 and 4.4.3, written down once more with other crates.
+#[test]
+fn a_sealed_object_is_what_the_rfc_says() {
+    let mut sealer = Sealer::new(0x0102, epoch(0x0203));
+    let first = sealer.seal(3, &place(1, 1), b"first").unwrap();
+    let object = sealer.seal(3, &place(1, 2), b"second").unwrap();
+    let kid: u64 = 0x0301_0203;
+    // X=1, KID of four bytes; Y=0, counter 1 in the same byte.
+    assert_eq!(hex(object.get(..5).unwrap()), "b103010203");
+    assert_eq!(hex(first.get(..5).unwrap()), "b003010203");
+
+    let secret = Hkdf::<Sha256>::new(None, &[0x03; 16]);
+    let info = |label: &[u8]| [label, &kid.to_be_bytes(), &[0x00, 0x04]].concat();
+    let (mut key, mut nonce) = ([0; 16], [0; 12]);
+    secret.expand(&info(b"SFrame 1.0 Secret key "), &mut key).unwrap();
+    secret.expand(&info(b"SFrame 1.0 Secret salt "), &mut nonce).unwrap();
+    nonce[11] ^= 1;
+    let aad = [object.get(..5).unwrap(), &place(1, 2).associated_data()].concat();
+    let sealed = Aes128Gcm::new(&key.into()).encrypt(&nonce.into(), Payload { msg: b"second", aad: &aad }).unwrap();
+    assert_eq!(hex(object.get(5..).unwrap()), hex(&sealed));
+}
+
+#[test]
+fn what_is_sealed_opens_once_and_in_its_place_only() {
+    let mut sealer = Sealer::new(4, epoch(1));
+    let mut opener = Opener::new(epoch(1));
+    let object = sealer.seal(0, &place(0, 0), b"hello").unwrap();
+    assert_eq!(refused(opener.open(&place(0, 1), &object)), Some(OpenError::Forged));
+    let mut other = place(0, 0);
+    other.name.track = TrackId(99);
+    assert_eq!(refused(opener.open(&other, &object)), Some(OpenError::Forged));
+    other = place(1, 0);
+    assert_eq!(refused(opener.open(&other, &object)), Some(OpenError::Forged));
+    let opened = opener.open(&place(0, 0), &object).ok().unwrap();
+    assert_eq!((opened.plain.as_ref(), opened.kid.leaf, opened.kid.stream, opened.epoch), (b"hello".as_slice(), 4, 0, 1));
+    assert_eq!(refused(opener.open(&place(0, 0), &object)), Some(OpenError::Replayed));
+}
+
+#[test]
+fn no_counter_comes_twice_under_one_key() {
+    let mut sealer = Sealer::new(1, epoch(5));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut note = |object: &Bytes| {
+        let header = SframeHeader::deserialize(object).unwrap();
+        assert!(seen.insert((header.key_id(), header.counter())), "a counter came twice");
+    };
+    for number in 0..20 {
+        note(&sealer.seal(0, &place(0, number), b"x").unwrap());
+        note(&sealer.seal(1, &place(0, number), b"x").unwrap());
+        // The same epoch again, and an older one, must not wind the counters back.
+        sealer.advance(epoch(5));
+        sealer.advance(epoch(4));
+    }
+    sealer.advance(epoch(6));
+    let object = sealer.seal(0, &place(0, 99), b"x").unwrap();
+    note(&object);
+    assert_eq!(SframeHeader::deserialize(&object).unwrap().counter(), 0);
+}
+
+#[test]
+fn a_newer_epoch_waits_and_an_older_one_is_from_before_we_joined() {
+    let mut early = Sealer::new(1, epoch(9));
+    let before = early.seal(0, &place(0, 0), b"before").unwrap();
+    early.advance(epoch(11));
+    let ahead = early.seal(0, &place(0, 1), b"ahead").unwrap();
+    let mut opener = Opener::new(epoch(10));
+    assert_eq!(refused(opener.open(&place(0, 0), &before)), Some(OpenError::BeforeJoin));
+    assert!(matches!(opener.open(&place(0, 1), &ahead), Err(NotOpened::Later)));
+    opener.advance(Duration::ZERO, epoch(11));
+    assert!(opener.open(&place(0, 1), &ahead).is_ok());
+}
+
+#[test]
+fn replays_are_found_across_an_epoch_change_too() {
+    let mut sealer = Sealer::new(1, epoch(1));
+    let mut opener = Opener::new(epoch(1));
+    let object = sealer.seal(0, &place(0, 0), b"x").unwrap();
+    assert!(opener.open(&place(0, 0), &object).is_ok());
+    opener.advance(Duration::from_secs(1), epoch(2));
+    opener.expire(Duration::from_secs(2));
+    assert_eq!(refused(opener.open(&place(0, 0), &object)), Some(OpenError::Replayed));
+    opener.expire(Duration::from_secs(6));
+    assert_eq!(refused(opener.open(&place(0, 0), &object)), Some(OpenError::UnknownKey));
+    assert!(opener.readers.is_empty());
+}
+
+#[test]
+fn junk_leaves_nothing_behind() {
+    let mut opener = Opener::new(epoch(1));
+    for leaf in 0..100 {
+        let kid = Kid { stream: 1, leaf, epoch_low: 1 }.get().unwrap();
+        let header = SframeHeader::new(kid, 0);
+        let mut junk = vec![0; header.len()];
+        header.serialize(&mut junk).unwrap();
+        junk.extend_from_slice(&[0; 40]);
+        assert_eq!(refused(opener.open(&place(0, 0), &junk)), Some(OpenError::Forged));
+    }
+    for len in 0..5 {
+        assert!(matches!(refused(opener.open(&place(0, 0), vec![0xff; len].as_slice())), Some(OpenError::Malformed)));
+    }
+    assert!(opener.readers.is_empty());
+}
