@@ -5,8 +5,10 @@
 
 pub mod api;
 mod client;
+mod frame;
 mod keys;
 pub mod link;
+mod publish;
 mod sframe;
 
 pub use client::Client;

@@ -1,0 +1,388 @@
+//! Frames to objects: audio as datagrams, video as one stream for each group, late groups dropped whole.
+//!
+//! A participant's uplink is where a call chokes first. What cannot be sent now waits in a short queue of its track, where
+//! minds can still be changed; a queue that is full or old costs the group, and the next key frame begins a new one.
+
+mod reliable;
+mod uplink;
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::{Alias, TrackId},
+    io::{Now, Outlet, SessionKey, StreamKey, Wrote},
+    limits::MAX_OBJECT,
+    track::{Class, TrackName, priority},
+    wire::{
+        Wire,
+        object::{ObjectHeader, ObjectIdentity},
+        stream::GroupHeader,
+    },
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+
+pub(crate) use self::reliable::{OwnTrack, Reliable};
+use self::uplink::{Queued, Uplink};
+use crate::{
+    api::{Kind, LocalTrack, Media, OutFrame},
+    frame::{self, Frame},
+    sframe::{MAX_OVERHEAD, Sealer},
+};
+
+/// Media tracks of one participant.
+pub(crate) const MAX_TRACKS: usize = 16;
+
+/// Largest encoded frame: what is left of an object.
+const MAX_FRAME: usize = MAX_OBJECT - frame::OVERHEAD - MAX_OVERHEAD;
+
+/// Groups of a picture that may still be on their way when the next begins: the tail of one, for as long as it is worth
+/// anything.
+const VIDEO_BESIDE: usize = 1;
+
+/// Long sound objects that may still be on their way when the next begins: each has a stream of its own.
+const AUDIO_BESIDE: usize = 3;
+
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Written {
+    /// On its way, or in the queue.
+    Sent,
+    /// Dropped: nobody can take it now. Receivers count it as lost, except before the track was announced.
+    Dropped,
+    /// Dropped with the rest of its group: a key frame is needed.
+    KeyFrameNeeded,
+    /// Larger than an object may be.
+    TooLarge,
+    /// No such track.
+    Unknown,
+}
+
+/// One of our media tracks.
+pub(crate) struct Track {
+    /// Its name; changed only when the relay says that it is taken.
+    pub(crate) id: TrackId,
+    /// Its number in KIDs.
+    pub(crate) stream: u8,
+    /// What it carries.
+    pub(crate) media: Media,
+    alias: Option<Alias>,
+    number: u32,
+    group: u64,
+    object: u64,
+    /// Nothing goes before the next key frame.
+    needs_key: bool,
+    uplink: Uplink,
+}
+
+impl Track {
+    /// How its objects travel.
+    pub(crate) const fn class(&self) -> Class {
+        if self.media.is_audio() { Class::Datagram } else { Class::Groups }
+    }
+
+    /// Whether the relay knows it.
+    pub(crate) const fn is_announced(&self) -> bool {
+        self.alias.is_some()
+    }
+
+    const fn priority(&self) -> u8 {
+        match self.media.kind {
+            Kind::Microphone | Kind::ScreenAudio => priority::AUDIO,
+            Kind::Camera | Kind::Screen | Kind::Data => priority::BASE,
+        }
+    }
+}
+
+/// Where objects go: a session, and the room and call that they belong to.
+pub(crate) struct Way<'a, O> {
+    /// Now.
+    pub(crate) now: Now,
+    /// The session with the entry relay.
+    pub(crate) session: SessionKey,
+    /// Takes bytes.
+    pub(crate) outlet: &'a mut O,
+}
+
+/// Our media tracks.
+pub(crate) struct Publisher {
+    place: TrackName,
+    tracks: BTreeMap<LocalTrack, Track>,
+    /// Stream numbers that were given away in this group and not to the same track: taken again last.
+    last_stream: u8,
+}
+
+impl Publisher {
+    /// For the room and call of `place`; its track is not looked at.
+    pub(crate) const fn new(place: TrackName) -> Self {
+        Self { place, tracks: BTreeMap::new(), last_stream: 0 }
+    }
+
+    /// All tracks.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (LocalTrack, &Track)> {
+        self.tracks.iter().map(|(local, track)| (*local, track))
+    }
+
+    /// Adds a track, or gives one new properties. `None` when there are too many.
+    pub(crate) fn add(&mut self, local: LocalTrack, media: Media, rng: &mut ChaCha20Rng) -> Option<&Track> {
+        let full = self.tracks.len() >= MAX_TRACKS;
+        let stream = self.free_stream(media.kind);
+        match self.tracks.entry(local) {
+            btree_map::Entry::Occupied(mut entry) => {
+                let track = entry.get_mut();
+                if track.media.is_audio() == media.is_audio() {
+                    track.media = media;
+                }
+                Some(entry.into_mut())
+            }
+            btree_map::Entry::Vacant(_) if full => None,
+            btree_map::Entry::Vacant(entry) => {
+                let uplink = Uplink::default();
+                let id = random_track(rng);
+                Some(entry.insert(Track {
+                    id,
+                    stream,
+                    media,
+                    alias: None,
+                    number: 0,
+                    group: 0,
+                    object: 0,
+                    needs_key: true,
+                    uplink,
+                }))
+            }
+        }
+    }
+
+    /// The microphone gets 0, which makes the shortest KID; the others the next free number. A number that was given back
+    /// may be taken again: its counter goes on where it was.
+    fn free_stream(&mut self, kind: Kind) -> u8 {
+        let taken: BTreeSet<u8> = self.tracks.values().map(|track| track.stream).collect();
+        if kind == Kind::Microphone && !taken.contains(&0) {
+            return 0;
+        }
+        let most = u8::try_from(MAX_TRACKS).unwrap_or(u8::MAX);
+        for step in 1..=most {
+            let stream = 1 + (self.last_stream + step - 1) % most;
+            if !taken.contains(&stream) {
+                self.last_stream = stream;
+                return stream;
+            }
+        }
+        most
+    }
+
+    /// Ends a track; says which it was.
+    pub(crate) fn remove<O: Outlet>(&mut self, local: LocalTrack, way: Option<Way<'_, O>>) -> Option<TrackId> {
+        let mut track = self.tracks.remove(&local)?;
+        if let Some(way) = way {
+            track.uplink.finish(way.session, way.outlet);
+        }
+        Some(track.id)
+    }
+
+    /// The relay took a track.
+    pub(crate) fn on_published(&mut self, id: TrackId, alias: Alias) -> Option<LocalTrack> {
+        let (local, track) = self.tracks.iter_mut().find(|(_, track)| track.id == id)?;
+        track.alias = Some(alias);
+        track.needs_key = true;
+        Some(*local)
+    }
+
+    /// The relay has another track of this name: draws a new one.
+    pub(crate) fn rename(&mut self, id: TrackId, rng: &mut ChaCha20Rng) -> Option<TrackId> {
+        let track = self.tracks.values_mut().find(|track| track.id == id)?;
+        track.id = random_track(rng);
+        Some(track.id)
+    }
+
+    /// The local name of a track.
+    pub(crate) fn local(&self, id: TrackId) -> Option<LocalTrack> {
+        self.tracks.iter().find(|(_, track)| track.id == id).map(|(local, _)| *local)
+    }
+
+    /// Whose objects are marked so: the local name.
+    pub(crate) fn by_alias(&self, alias: Alias) -> Option<LocalTrack> {
+        self.tracks.iter().find(|(_, track)| track.alias == Some(alias)).map(|(local, _)| *local)
+    }
+
+    /// Tracks whose receivers need a key frame to begin with: all that have any.
+    pub(crate) fn video(&self) -> impl Iterator<Item = LocalTrack> {
+        self.tracks.iter().filter(|(_, track)| track.class() == Class::Groups && track.is_announced()).map(|(local, _)| *local)
+    }
+
+    /// The session is gone: aliases and streams mean nothing any more.
+    pub(crate) fn on_lost(&mut self) {
+        for track in self.tracks.values_mut() {
+            track.alias = None;
+            track.needs_key = true;
+            track.uplink = Uplink::default();
+        }
+    }
+
+    /// Seals a frame and sends it, or drops it.
+    pub(crate) fn write<O: Outlet>(
+        &mut self,
+        local: LocalTrack,
+        frame: &OutFrame,
+        sealer: &mut Sealer,
+        way: Option<Way<'_, O>>,
+    ) -> Written {
+        let Some(track) = self.tracks.get_mut(&local) else { return Written::Unknown };
+        let number = track.number;
+        let (Some(alias), Some(way)) = (track.alias, way) else {
+            // Before the first announcement there is nobody to miss it; afterwards it is missed.
+            track.needs_key = true;
+            if number > 0 {
+                track.number = number.wrapping_add(1);
+            }
+            return Written::Dropped;
+        };
+        track.number = number.wrapping_add(1);
+        if frame.data.len() > MAX_FRAME {
+            track.needs_key = true;
+            return Written::TooLarge;
+        }
+        let inside = Frame { key: frame.key, captured_us: frame.captured_us, number, data: frame.data.clone() };
+        match track.class() {
+            Class::Datagram => track.write_audio(self.place, alias, &inside, sealer, way),
+            Class::Groups | Class::Reliable => track.write_video(self.place, alias, &inside, sealer, way),
+        }
+    }
+
+    /// Something that was blocked may go now, or time has passed: sends what waits; says whose group was given up.
+    pub(crate) fn flush<O: Outlet>(&mut self, now: Now, session: SessionKey, outlet: &mut O) -> Vec<LocalTrack> {
+        let mut given_up = Vec::new();
+        for (local, track) in &mut self.tracks {
+            if track.uplink.flush(now.mono, session, outlet) == Queued::GivenUp && !track.needs_key {
+                track.needs_key = true;
+                given_up.push(*local);
+            }
+        }
+        given_up
+    }
+
+    /// When a queue gets too old.
+    pub(crate) fn next_timeout(&self) -> Option<std::time::Duration> {
+        self.tracks.values().filter_map(|track| track.uplink.next_timeout()).min()
+    }
+
+    /// The relay does not want the rest of this stream.
+    pub(crate) fn on_stopped<O: Outlet>(&mut self, stream: StreamKey, way: Way<'_, O>) {
+        for track in self.tracks.values_mut() {
+            if track.uplink.on_stopped(stream, way.session, way.outlet) {
+                track.needs_key = true;
+                return;
+            }
+        }
+    }
+
+    /// Bytes that wait in all queues.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.tracks.values().map(|track| track.uplink.waiting()).sum()
+    }
+}
+
+impl Track {
+    fn identity(&self, place: TrackName, group: u64, object: u64) -> ObjectIdentity {
+        ObjectIdentity { name: TrackName { track: self.id, ..place }, group, object, layer: 0, flags: 0 }
+    }
+
+    fn write_audio<O: Outlet>(
+        &mut self,
+        place: TrackName,
+        alias: Alias,
+        frame: &Frame,
+        sealer: &mut Sealer,
+        way: Way<'_, O>,
+    ) -> Written {
+        let group = self.group;
+        self.group += 1;
+        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, 0), &frame.encode()) else {
+            return Written::Dropped;
+        };
+        let priority = self.priority();
+        let header = ObjectHeader { alias, group, object: 0, layer: 0, flags: 0, priority };
+        if let Some(datagram) = header.datagram(&sealed) {
+            return match way.outlet.datagram(way.session, datagram) {
+                Wrote::Accepted(_) => Written::Sent,
+                Wrote::Blocked | Wrote::Gone => Written::Dropped,
+            };
+        }
+        let head = GroupHeader { alias, group, layer: 0, flags: 0, priority };
+        if self.uplink.begin(priority, AUDIO_BESIDE, way.now.mono, way.session, way.outlet) {
+            self.send(&head, 0, sealed, true, way)
+        } else {
+            Written::Dropped
+        }
+    }
+
+    fn write_video<O: Outlet>(
+        &mut self,
+        place: TrackName,
+        alias: Alias,
+        frame: &Frame,
+        sealer: &mut Sealer,
+        way: Way<'_, O>,
+    ) -> Written {
+        if frame.key {
+            // The first group is 0; a group number is never used twice, whatever became of the group.
+            if self.object > 0 || self.group > 0 {
+                self.group += 1;
+            }
+            self.object = 0;
+            self.needs_key = !self.uplink.begin(self.priority(), VIDEO_BESIDE, way.now.mono, way.session, way.outlet);
+        }
+        if self.needs_key {
+            if frame.key {
+                self.object = 1;
+            }
+            return Written::Dropped;
+        }
+        let object = self.object;
+        self.object += 1;
+        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, self.group, object), &frame.encode()) else {
+            self.needs_key = true;
+            return Written::Dropped;
+        };
+        let head = GroupHeader { alias, group: self.group, layer: 0, flags: 0, priority: self.priority() };
+        self.send(&head, object, sealed, false, way)
+    }
+
+    fn send<O: Outlet>(&mut self, head: &GroupHeader, object: u64, sealed: Bytes, last: bool, way: Way<'_, O>) -> Written {
+        if object == 0 {
+            self.uplink.push(head.encode());
+        }
+        self.uplink.push(GroupHeader::object_head(object, sealed.len()));
+        self.uplink.push(sealed);
+        if last {
+            self.uplink.end();
+        }
+        match self.uplink.flush(way.now.mono, way.session, way.outlet) {
+            Queued::Fine => Written::Sent,
+            Queued::Gone => {
+                self.needs_key = true;
+                Written::Dropped
+            }
+            Queued::GivenUp => {
+                self.needs_key = true;
+                Written::KeyFrameNeeded
+            }
+        }
+    }
+}
+
+/// A name that says nothing.
+pub(crate) fn random_track(rng: &mut ChaCha20Rng) -> TrackId {
+    loop {
+        let id = TrackId(rng.next_u64());
+        if !id.is_reserved() {
+            return id;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
