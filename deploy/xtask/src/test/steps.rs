@@ -20,7 +20,7 @@ pub(super) fn format() -> Result<Outcome> {
     Ok(if shell::visible(&mut cargo)? {
         Outcome::Passed("nothing to change".into())
     } else {
-        Outcome::Failed("the files above are not formatted: `cargo fmt --all` does it".into())
+        Outcome::Failed("rustfmt is not content: see above (`cargo fmt --all` formats)".into())
     })
 }
 

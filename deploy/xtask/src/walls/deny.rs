@@ -20,7 +20,7 @@ struct Bans {
 
 #[derive(Deserialize)]
 struct Ban {
-    /// A name, or a name and the versions that are meant: `quinn-proto@<0.11.19`.
+    /// A name, or a name and the versions that are meant: `quinn-proto:<0.11.19`.
     #[serde(rename = "crate")]
     what: String,
     #[serde(default)]
@@ -72,7 +72,7 @@ fn least_versions_and_absent_crates_are_the_same() {
     let is_banned = |what: &str| bans.iter().any(|ban| ban.what == what && ban.wrappers.is_empty());
     for rule in RULES {
         match rule {
-            Rule::AtLeast { what, version, .. } => assert!(is_banned(&format!("{what}@<{version}")), "{what}"),
+            Rule::AtLeast { what, version, .. } => assert!(is_banned(&format!("{what}:<{version}")), "{what}"),
             Rule::Absent { what, .. } => assert!(what.iter().all(|name| is_banned(name)), "{what:?}"),
             _ => {}
         }
