@@ -32,6 +32,8 @@ const WORDS: &[(&str, &str)] = &[
     ("tokio", "the driver owns the runtime"),
     ("thread_rng", "randomness comes from the seed"),
     ("OsRng", "randomness comes from the seed"),
+    ("from_entropy", "randomness comes from the seed"),
+    ("getrandom", "randomness comes from the seed"),
 ];
 
 /// What switches clippy's disallowed lists on in a crate.

@@ -31,6 +31,9 @@ const NOT_IN_THE_BROWSER: &[(&str, &str)] = &[
     ("tokio", "the browser has an event loop already"),
 ];
 
+/// That it builds is the proof; how fast it would run is not asked here, and takes more than twice as long.
+const UNOPTIMISED: &[&str] = &["profile.dev.opt-level=0", "profile.dev.package.\"*\".opt-level=0"];
+
 /// How the standard library for wasm is found.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -76,6 +79,7 @@ pub(crate) fn build(route: Option<Route>) -> Result<Outcome> {
     }
     let mut cargo = shell::cargo();
     cargo.args(["build", "--lib", "--target", TARGET]).args(selected(&crates));
+    cargo.args(UNOPTIMISED.iter().flat_map(|setting| ["--config", setting]));
     toolchain.apply(&mut cargo);
     Ok(if shell::visible(&mut cargo)? {
         Outcome::Built(format!("{} built for {TARGET}, {toolchain}", crates.join(", ")))
