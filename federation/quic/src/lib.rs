@@ -1,1 +1,76 @@
-//! Conclave.
+//! The only user of quinn: one UDP port, its QUIC connections, and the bytes between them and a machine.
+//!
+//! ```text
+//!        machine (relay-core, client-core)
+//!           ^ Net              | Outlet: answered at once
+//!           |                  v
+//!        Driver::next      Driver as Outlet        drive
+//!           |   ready: whose bell rang             |
+//!        read: datagrams, streams          write: chunks, datagrams
+//!           |                  |                   |
+//!        session: one connection, its streams by key
+//!           |                  |
+//!        quinn  <---  accept, dial, tls, config    endpoint: the UDP port
+//! ```
+//!
+//! Invariants:
+//! - there is no task and no channel of ours: what is not read stays in QUIC, whose flow control slows the remote down;
+//! - a write takes what fits now and never waits; [`Net::Writable`](conclave_federation::io::Net::Writable) follows;
+//! - a relay is the Ed25519 key in its certificate, proved by the handshake; TLS 1.3 only, nothing is resumed, no
+//!   certificate is asked of those who dial, and the hybrid X25519MLKEM768 is preferred;
+//! - each bound is a constant of `config` or a field of [`Limits`]; a bound that is reached is counted in [`Counters`];
+//! - a bug while serving one session ends that session and no other.
+//!
+//! The place for `h3` beside `conclave/1`: one more row in `tls::Presented`, and one more branch where `drive` takes in
+//! an accepted connection.
+//!
+//! ```
+//! use conclave_federation::{id::RelayId, io::{Dial, DialKey, Net, Outlet, Side, StreamKey}, proof::SigningKey};
+//! use conclave_quic::{BindConfig, Driver, Endpoint};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let key = SigningKey::from_seed([7; 32]);
+//! let id = RelayId::new(*key.verifying_key().as_bytes());
+//! let mut relay = Driver::new(Endpoint::bind(BindConfig::relay("127.0.0.1:0".parse().unwrap(), key))?);
+//! let mut client = Driver::new(Endpoint::bind(BindConfig::participant())?);
+//!
+//! let addresses = vec![relay.endpoint().local_addr().to_string()];
+//! client.dial(Dial { key: DialKey(1), relay: Some(id), addresses });
+//! let session = loop {
+//!     tokio::select! {
+//!         net = client.next() => if let Net::Connected { session, side, .. } = net {
+//!             assert_eq!(side, Side::Dialled(DialKey(1), id));
+//!             break session;
+//!         },
+//!         _ = relay.next() => {}
+//!     }
+//! };
+//! client.write(session, StreamKey::CONTROL, &mut ["hello".into()]);
+//! let heard = loop {
+//!     tokio::select! {
+//!         _ = client.next() => {}
+//!         net = relay.next() => if let Net::Data { bytes, .. } = net { break bytes },
+//!     }
+//! };
+//! assert_eq!(heard, "hello");
+//! # Ok::<(), conclave_quic::BindError>(())
+//! # }).unwrap();
+//! ```
+#![forbid(unsafe_code)]
+
+mod accept;
+mod config;
+mod dial;
+mod drive;
+mod endpoint;
+mod observe;
+mod read;
+mod ready;
+mod session;
+mod tls;
+mod write;
+
+pub use config::{BindConfig, Limits};
+pub use drive::Driver;
+pub use endpoint::{BindError, Buffers, Endpoint};
+pub use observe::{Counters, Observer, Path};

@@ -1,0 +1,587 @@
+//! The loop's edge: what QUIC has becomes [`Net`], one event at a time, and what the machine says goes straight out.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::RelayId,
+    io::{Closed, Dial, DialError, DialKey, Net, Now, Outlet, SessionKey, Side, StreamKey, Wrote},
+    wire::code::Code,
+};
+use quinn::{Connection, Incoming};
+
+use crate::{
+    accept::{Admission, HandshakeError, Load, admit, shake},
+    config::{LEAST_DATAGRAM, Role},
+    dial::dial,
+    endpoint::Endpoint,
+    observe::{Counters, Observer, Path},
+    ready::{Part, Ready, Source},
+    session::{Announced, Session, Waiting, why},
+    tls,
+    write::Desk,
+};
+
+/// Events given before the loop lets QUIC's own tasks run, which send what was written meanwhile.
+const BATCH: u32 = 32;
+/// The same by time: handling one event may mean a write to each of hundreds of subscribers.
+const BATCH_TIME: Duration = Duration::from_millis(1);
+/// How often the space for a datagram that did not fit is looked at: QUIC does not tell.
+const DATAGRAM_TICK: Duration = Duration::from_millis(5);
+/// How often send windows of sessions that were written to are brought back to what their path carries.
+const WINDOW_TICK: Duration = Duration::from_millis(200);
+
+/// A handshake or dial under way.
+struct Attempt {
+    work: Work,
+    waker: Waker,
+}
+
+enum Work {
+    Accepted { proven: bool, shaking: Waiting<Result<Connection, HandshakeError>> },
+    Dialled { key: DialKey, dialling: Waiting<Result<(Connection, RelayId), DialError>> },
+}
+
+/// Owns the port and its connections; moves bytes between them and a machine.
+///
+/// `next` reads, [`Outlet`] writes, and both are called from the one loop that also owns the machine: there is no task,
+/// channel or lock of ours between the two. What is not read stays in QUIC, whose flow control slows the remote down.
+pub struct Driver<O: Observer = ()> {
+    endpoint: Endpoint,
+    observer: O,
+    counters: Counters,
+    start: Instant,
+    ready: Arc<Ready>,
+    port: Announced<Option<Incoming>>,
+    attempts: HashMap<u64, Attempt>,
+    attempts_begun: u64,
+    /// Of the attempts, those accepted; and of these, from unproven addresses.
+    load: Load,
+    sessions: HashMap<SessionKey, Session>,
+    sessions_begun: u64,
+    out: VecDeque<Net>,
+    /// Sessions with a datagram that did not fit.
+    crowded: Vec<SessionKey>,
+    tick: Option<Pin<Box<tokio::time::Sleep>>>,
+    windows_due: Instant,
+    batch: u32,
+    batch_begun: Option<Instant>,
+}
+
+impl Driver<()> {
+    /// Drives `endpoint`. Time starts now.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self::observed(endpoint, ())
+    }
+}
+
+impl<O: Observer> Driver<O> {
+    /// Drives `endpoint` with all bytes going past `observer`. Time starts now.
+    #[must_use]
+    pub fn observed(endpoint: Endpoint, observer: O) -> Self {
+        let ready = Arc::new(Ready::default());
+        let port = Announced::new(ready.bell(Source::Port));
+        if endpoint.relay().is_some() {
+            port.bell.ring();
+        }
+        let start = Instant::now();
+        Self {
+            endpoint,
+            observer,
+            counters: Counters::default(),
+            start,
+            ready,
+            port,
+            attempts: HashMap::new(),
+            attempts_begun: 0,
+            load: Load::default(),
+            sessions: HashMap::new(),
+            sessions_begun: 0,
+            out: VecDeque::new(),
+            crowded: Vec::new(),
+            tick: None,
+            windows_due: start,
+            batch: 0,
+            batch_begun: None,
+        }
+    }
+
+    /// The time, for the machine.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono: self.start.elapsed(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What sees the bytes.
+    #[must_use]
+    pub const fn observer(&self) -> &O {
+        &self.observer
+    }
+
+    /// Sessions that are up.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Handshakes that others began with us and that are not complete.
+    #[must_use]
+    pub const fn handshakes(&self) -> usize {
+        self.load.handshakes
+    }
+
+    /// The state of a session's path.
+    #[must_use]
+    pub fn path(&self, session: SessionKey) -> Option<Path> {
+        self.sessions.get(&session).map(Session::path)
+    }
+
+    /// Where the remote is, for limits by network prefix; never logged.
+    #[must_use]
+    pub fn remote(&self, session: SessionKey) -> Option<std::net::SocketAddr> {
+        self.sessions.get(&session).map(|session| session.connection.remote_address())
+    }
+
+    /// An accepted session proved to be a link between relays: its streams and windows are raised.
+    pub fn proven_link(&mut self, session: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.proven_link();
+        }
+    }
+
+    /// Reaches a relay; answered by [`Net::Connected`] or [`Net::DialFailed`].
+    pub fn dial(&mut self, wanted: Dial) {
+        let key = wanted.key;
+        if self.load.stopping || self.sessions.len() >= self.endpoint.limits.sessions {
+            self.out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
+            return;
+        }
+        let dialling = dial(self.endpoint.quic.clone(), Arc::clone(&self.endpoint.dialling), wanted);
+        self.attempt(Work::Dialled { key, dialling: Box::pin(dialling) });
+    }
+
+    fn attempt(&mut self, work: Work) {
+        self.attempts_begun += 1;
+        let bell = self.ready.bell(Source::Attempt(self.attempts_begun));
+        bell.ring();
+        self.attempts.insert(self.attempts_begun, Attempt { work, waker: Waker::from(bell) });
+    }
+
+    /// The next thing that the network did. May be dropped and called again at any time.
+    pub async fn next(&mut self) -> Net {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Like [`Driver::next`], for loops that poll.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Net> {
+        let begun = *self.batch_begun.get_or_insert_with(Instant::now);
+        if self.batch >= BATCH || (self.batch > 0 && begun.elapsed() >= BATCH_TIME) {
+            return self.rest(context, true);
+        }
+        if self.batch == 0 {
+            self.look_for_space();
+        }
+        loop {
+            if let Some(net) = self.out.pop_front() {
+                self.batch += 1;
+                return Poll::Ready(net);
+            }
+            if let Some(source) = self.ready.next() {
+                self.serve(source);
+            } else if self.is_tick_due(context) {
+                self.on_tick();
+            } else {
+                // Something may ring before the line knows whom to wake: look once more after telling it.
+                self.ready.listen(context.waker());
+                match self.ready.next() {
+                    Some(source) => self.serve(source),
+                    None => return self.rest(context, false),
+                }
+            }
+        }
+    }
+
+    fn rest(&mut self, context: &mut Context<'_>, again: bool) -> Poll<Net> {
+        self.batch = 0;
+        self.batch_begun = None;
+        if again {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Ends all sessions with this reason and begins no more. Each ends with [`Net::Closed`].
+    pub fn close_all(&mut self, code: Code, words: &str) {
+        self.load = Load { stopping: true, ..Load::default() };
+        for (_, attempt) in self.attempts.drain() {
+            if let Work::Dialled { key, .. } = attempt.work {
+                self.out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
+            }
+        }
+        let mut sessions: Vec<_> = self.sessions.keys().copied().collect();
+        sessions.sort_unstable();
+        for session in sessions {
+            self.close(session, code, words);
+        }
+    }
+
+    /// Waits until the remotes can have heard of the end of their sessions, at most `within`; says whether they did.
+    /// Whoever dials meanwhile is refused; events are thrown away.
+    pub async fn drained(&mut self, within: Duration) -> bool {
+        let quic = self.endpoint.quic.clone();
+        let mut idle = Box::pin(async move { quic.wait_idle().await });
+        let drained = poll_fn(|context| {
+            while self.poll_next(context).is_ready() {}
+            idle.as_mut().poll(context)
+        });
+        tokio::time::timeout(within, drained).await.is_ok()
+    }
+
+    fn serve(&mut self, source: Source) {
+        match source {
+            Source::Port => self.serve_port(),
+            Source::Attempt(number) => self.serve_attempt(number),
+            Source::Session(session, part) => {
+                if catch_unwind(AssertUnwindSafe(|| self.serve_session(session, part))).is_err() {
+                    self.give_up(session);
+                }
+            }
+        }
+    }
+
+    fn serve_port(&mut self) {
+        let quic = &self.endpoint.quic;
+        let poll = self.port.poll(|| {
+            let quic = quic.clone();
+            Box::pin(async move { quic.accept().await })
+        });
+        let Poll::Ready(Some(incoming)) = poll else { return };
+        self.port.bell.ring();
+        let proven = incoming.remote_address_validated();
+        self.load.sessions = self.sessions.len();
+        match admit(self.endpoint.limits, self.load, proven) {
+            Admission::Begin => match incoming.accept() {
+                Ok(connecting) => {
+                    self.load.handshakes += 1;
+                    self.load.unproven += usize::from(!proven);
+                    self.attempt(Work::Accepted { proven, shaking: Box::pin(shake(connecting)) });
+                }
+                Err(_) => self.counters.handshakes_failed += 1,
+            },
+            Admission::Prove => {
+                self.counters.retries += 1;
+                // Fails only for addresses that are proven, which are not asked again.
+                let _ = incoming.retry();
+            }
+            Admission::Refuse => {
+                self.counters.handshakes_refused += 1;
+                incoming.refuse();
+            }
+        }
+    }
+
+    fn serve_attempt(&mut self, number: u64) {
+        let Some(Attempt { work, waker }) = self.attempts.remove(&number) else { return };
+        let mut context = Context::from_waker(&waker);
+        match work {
+            Work::Accepted { proven, mut shaking } => {
+                let poll = catch_unwind(AssertUnwindSafe(|| shaking.as_mut().poll(&mut context)));
+                if let Ok(Poll::Pending) = poll {
+                    self.attempts.insert(number, Attempt { work: Work::Accepted { proven, shaking }, waker });
+                    return;
+                }
+                self.load.handshakes = self.load.handshakes.saturating_sub(1);
+                self.load.unproven = self.load.unproven.saturating_sub(usize::from(!proven));
+                match poll {
+                    Ok(Poll::Ready(Ok(connection))) => self.accepted(connection),
+                    Ok(Poll::Ready(Err(HandshakeError::TimedOut))) => self.counters.handshakes_timed_out += 1,
+                    Ok(Poll::Ready(Err(HandshakeError::Alpn))) => self.counters.handshakes_alpn += 1,
+                    Ok(Poll::Ready(Err(HandshakeError::Other)) | Poll::Pending) => self.counters.handshakes_failed += 1,
+                    Err(_) => self.counters.panics += 1,
+                }
+            }
+            Work::Dialled { key, mut dialling } => {
+                match catch_unwind(AssertUnwindSafe(|| dialling.as_mut().poll(&mut context))) {
+                    Ok(Poll::Pending) => {
+                        self.attempts.insert(number, Attempt { work: Work::Dialled { key, dialling }, waker });
+                    }
+                    Ok(Poll::Ready(Ok((connection, relay)))) => self.dialled(key, connection, relay),
+                    Ok(Poll::Ready(Err(why))) => self.dial_failed(key, why),
+                    Err(_) => {
+                        self.counters.panics += 1;
+                        self.dial_failed(key, DialError::Unreachable);
+                    }
+                }
+            }
+        }
+    }
+
+    fn dial_failed(&mut self, dial: DialKey, why: DialError) {
+        let counter = match why {
+            DialError::Unreachable => &mut self.counters.dials_unreachable,
+            DialError::UnknownName => &mut self.counters.dials_unknown_name,
+            DialError::WrongKey => &mut self.counters.dials_wrong_key,
+            DialError::NotConclave => &mut self.counters.dials_not_conclave,
+        };
+        *counter += 1;
+        self.out.push_back(Net::DialFailed { dial, why });
+    }
+
+    /// A handshake that somebody began with us is complete. All of them speak `conclave/1` so far; a connection that
+    /// speaks another protocol of the same port would turn off here, by `Connection::handshake_data`.
+    fn accepted(&mut self, connection: Connection) {
+        let carries = connection.max_datagram_size().is_some_and(|size| size >= LEAST_DATAGRAM);
+        let (true, Some(exporter)) = (carries, tls::exporter(&connection)) else {
+            self.counters.sessions_unfit += 1;
+            let words = "this path or your software does not carry datagrams of 1,100 bytes";
+            connection.close(u32::from(Code::UNSUPPORTED.0).into(), words.as_bytes());
+            return;
+        };
+        self.counters.handshakes_ok += 1;
+        let session = self.begin(connection, Role::Client);
+        self.out.push_back(Net::Connected { session: session.key, side: Side::Accepted, exporter });
+        self.sessions.insert(session.key, session);
+    }
+
+    fn dialled(&mut self, dial: DialKey, connection: Connection, relay: RelayId) {
+        let Some(exporter) = tls::exporter(&connection) else {
+            return self.dial_failed(dial, DialError::NotConclave);
+        };
+        let role = if self.endpoint.relay().is_some() { Role::Link } else { Role::Client };
+        let mut session = self.begin(connection, role);
+        if !session.open_control() {
+            return self.dial_failed(dial, DialError::NotConclave);
+        }
+        self.counters.dials_ok += 1;
+        self.out.push_back(Net::Connected { session: session.key, side: Side::Dialled(dial, relay), exporter });
+        self.sessions.insert(session.key, session);
+    }
+
+    fn begin(&mut self, connection: Connection, role: Role) -> Session {
+        self.sessions_begun += 1;
+        Session::new(SessionKey(self.sessions_begun), connection, role, &self.ready)
+    }
+
+    fn serve_session(&mut self, key: SessionKey, part: Part) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let net = match part {
+            Part::Datagram => session.next_datagram(),
+            Part::Read(stream) => session.next_data(stream),
+            Part::Uni => return session.take_uni(),
+            Part::Bidi => {
+                if session.take_bidi() {
+                    session.unblock()
+                } else {
+                    None
+                }
+            }
+            Part::Writable => session.unblock(),
+            Part::Closed => {
+                if let Some(error) = session.poll_closed() {
+                    self.ended(key, why(&error));
+                }
+                return;
+            }
+        };
+        if let Some(net) = net {
+            self.received(&net);
+            self.out.push_back(net);
+        }
+    }
+
+    fn received(&mut self, net: &Net) {
+        let (session, bytes) = match net {
+            Net::Datagram { session, bytes } => {
+                self.counters.datagrams_in += 1;
+                (*session, bytes)
+            }
+            Net::Data { session, bytes, .. } => (*session, bytes),
+            Net::Connected { .. }
+            | Net::DialFailed { .. }
+            | Net::Reset { .. }
+            | Net::Stopped { .. }
+            | Net::Writable { .. }
+            | Net::Closed { .. } => return,
+        };
+        self.counters.bytes_in += bytes.len() as u64;
+        if !bytes.is_empty() {
+            self.observer.received(session, bytes);
+        }
+    }
+
+    /// The connection is over: what arrived before is handed over first. It is bounded by the receive windows.
+    fn ended(&mut self, key: SessionKey, why: Closed) {
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let mut rest = Vec::new();
+        session.drain(&mut |net| rest.push(net));
+        for net in rest {
+            self.received(&net);
+            self.out.push_back(net);
+        }
+        self.counters.sessions_closed += 1;
+        self.out.push_back(Net::Closed { session: key, why });
+    }
+
+    /// A bug while serving a session costs that session and no other.
+    fn give_up(&mut self, key: SessionKey) {
+        self.counters.panics += 1;
+        self.counters.sessions_closed += 1;
+        tracing::error!(session = key.0, "a bug ended this session; please report it with what the log says before");
+        if let Some(session) = self.sessions.remove(&key) {
+            // The connection may be in pieces: closing or dropping it may fail as well.
+            let _ = catch_unwind(AssertUnwindSafe(move || session.close(Code::INTERNAL, "a bug here ended this session")));
+        }
+        self.out.retain(|net| session_of(net) != Some(key));
+        self.out.push_back(Net::Closed { session: key, why: Closed::Lost });
+    }
+
+    fn set_tick(&mut self, after: Duration) {
+        let at = tokio::time::Instant::now() + after;
+        match &mut self.tick {
+            Some(tick) if tick.deadline() <= at => {}
+            Some(tick) => tick.as_mut().reset(at),
+            None => self.tick = Some(Box::pin(tokio::time::sleep_until(at))),
+        }
+    }
+
+    fn is_tick_due(&mut self, context: &mut Context<'_>) -> bool {
+        let due = self.tick.as_mut().is_some_and(|tick| tick.as_mut().poll(context).is_ready());
+        if due {
+            self.tick = None;
+        }
+        due
+    }
+
+    fn on_tick(&mut self) {
+        self.look_for_space();
+        if self.crowded.is_empty() {
+            if Instant::now() < self.windows_due {
+                return self.set_tick(WINDOW_TICK);
+            }
+        } else {
+            self.set_tick(DATAGRAM_TICK);
+            if Instant::now() < self.windows_due {
+                return;
+            }
+        }
+        self.windows_due = Instant::now() + WINDOW_TICK;
+        let mut any = false;
+        for session in self.sessions.values_mut().filter(|session| session.wrote) {
+            session.wrote = false;
+            any = true;
+            session.window.follow(&session.connection, session.role);
+        }
+        if any {
+            self.set_tick(WINDOW_TICK);
+        }
+    }
+
+    /// Tells sessions with a datagram that did not fit when it would.
+    fn look_for_space(&mut self) {
+        let (sessions, out) = (&mut self.sessions, &mut self.out);
+        self.crowded.retain(|key| {
+            let Some(session) = sessions.get_mut(key) else { return false };
+            let Some(len) = session.blocked_datagram else { return false };
+            if !session.has_space(len) {
+                return true;
+            }
+            out.extend(session.unblock());
+            false
+        });
+    }
+}
+
+fn session_of(net: &Net) -> Option<SessionKey> {
+    match net {
+        Net::DialFailed { .. } => None,
+        Net::Connected { session, .. }
+        | Net::Datagram { session, .. }
+        | Net::Data { session, .. }
+        | Net::Reset { session, .. }
+        | Net::Stopped { session, .. }
+        | Net::Writable { session }
+        | Net::Closed { session, .. } => Some(*session),
+    }
+}
+
+impl<O: Observer> Outlet for Driver<O> {
+    fn open_uni(&mut self, session: SessionKey, priority: u8) -> Option<StreamKey> {
+        self.sessions.get_mut(&session)?.open_uni(priority, &mut self.counters)
+    }
+
+    fn open_bidi(&mut self, session: SessionKey) -> Option<StreamKey> {
+        self.sessions.get_mut(&session)?.open_bidi(&mut self.counters)
+    }
+
+    fn write(&mut self, session: SessionKey, stream: StreamKey, chunks: &mut [Bytes]) -> Wrote {
+        let Some(session) = self.sessions.get_mut(&session) else { return Wrote::Gone };
+        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
+        let wrote = session.write(stream, chunks, desk);
+        if self.tick.is_none() {
+            self.set_tick(WINDOW_TICK);
+        }
+        wrote
+    }
+
+    fn finish(&mut self, session: SessionKey, stream: StreamKey) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.finish(stream);
+        }
+    }
+
+    fn reset(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.reset(stream, code);
+        }
+    }
+
+    fn stop(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.stop(stream, code);
+            self.out
+                .retain(|net| !matches!(net, Net::Data { session: of, stream: on, .. } if (*of, *on) == (session.key, stream)));
+        }
+    }
+
+    fn datagram(&mut self, session: SessionKey, bytes: Bytes) -> Wrote {
+        let Some(found) = self.sessions.get_mut(&session) else { return Wrote::Gone };
+        let was_crowded = found.blocked_datagram.is_some();
+        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
+        let wrote = found.datagram(bytes, desk);
+        if wrote == Wrote::Blocked && !was_crowded {
+            self.crowded.push(session);
+            self.set_tick(DATAGRAM_TICK);
+        }
+        wrote
+    }
+
+    fn close(&mut self, session: SessionKey, code: Code, words: &str) {
+        let Some(found) = self.sessions.remove(&session) else { return };
+        found.close(code, words);
+        self.out.retain(|net| session_of(net) != Some(session));
+        self.counters.sessions_closed += 1;
+        self.out.push_back(Net::Closed { session, why: Closed::ByUs });
+    }
+}

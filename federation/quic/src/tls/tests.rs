@@ -1,0 +1,1 @@
+//! Handshakes in memory: who is accepted, and with which key exchange.
