@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod progress;
 mod shell;
 mod test;
@@ -29,6 +30,8 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Command {
+    /// A real call of half a minute across three operators, and a report that says whether it held
+    Demo(demo::Options),
     /// Everything that has to hold before a change is accepted: formatting, lints, walls, wasm, tests
     Test(test::Options),
     /// Check which crate may depend on which, from cargo's own metadata
@@ -39,6 +42,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
+        Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Walls(options) => walls::run(&options),
         Command::Wasm(options) => wasm::run(&options),

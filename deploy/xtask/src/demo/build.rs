@@ -78,9 +78,11 @@ pub(crate) fn build() -> Result<Programs> {
 
 /// Roughly how many artifacts cargo will report: one for each package of the graph, and its build scripts.
 fn units() -> Result<u64> {
-    let text = shell::output(shell::cargo().args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]).args(
-        PACKAGES.iter().flat_map(|package| ["-p", package]),
-    ))?;
+    let text = shell::output(
+        shell::cargo()
+            .args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+            .args(PACKAGES.iter().flat_map(|package| ["-p", package])),
+    )?;
     let packages: std::collections::BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     Ok(u64::try_from(packages.len()).unwrap_or(u64::MAX) + 40)
 }

@@ -43,14 +43,7 @@ pub(crate) const LATE: Duration = at(10);
 
 /// The first creates the room.
 pub(crate) const CAST: [Part; 6] = [
-    Part {
-        name: "Wren",
-        operator: 0,
-        publishes: &["camera-1.ivf", "voice-1.ogg"],
-        screen: None,
-        comes: at(0),
-        goes: None,
-    },
+    Part { name: "Wren", operator: 0, publishes: &["camera-1.ivf", "voice-1.ogg"], screen: None, comes: at(0), goes: None },
     Part {
         name: "Finch",
         operator: 0,
@@ -75,22 +68,8 @@ pub(crate) const CAST: [Part; 6] = [
         comes: at(2),
         goes: Some((at(22), Exit::Leaves)),
     },
-    Part {
-        name: "Swift",
-        operator: 2,
-        publishes: &["camera-2.ivf", "voice-2.ogg"],
-        screen: None,
-        comes: LATE,
-        goes: None,
-    },
-    Part {
-        name: "Lark",
-        operator: 2,
-        publishes: &["camera-1.ivf", "voice-3.ogg"],
-        screen: None,
-        comes: at(13),
-        goes: None,
-    },
+    Part { name: "Swift", operator: 2, publishes: &["camera-2.ivf", "voice-2.ogg"], screen: None, comes: LATE, goes: None },
+    Part { name: "Lark", operator: 2, publishes: &["camera-1.ivf", "voice-3.ogg"], screen: None, comes: at(13), goes: None },
 ];
 
 /// Index of the one who comes late, in [`CAST`].
