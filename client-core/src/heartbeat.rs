@@ -1,0 +1,274 @@
+//! Signs of life: signed, sealed on SFrame's stream 255, on the control track of each participant.
+//!
+//! A heartbeat echoes the newest counters that its sender has seen of others. Only an echo of one's own recent counter
+//! proves that what one sends and what one sees are current; that something arrives proves nothing.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::Head,
+    proof::{Label, Signature, SigningKey, VerifyingKey},
+    wire::{List, Malformed, Reader, Wire, Writer},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+
+use crate::catalog::{Author, Unreadable};
+
+/// Up to this many leaves a heartbeat comes every [`PERIOD`]; above, every N/20 s, so that the room hears twenty a second
+/// whatever its size.
+const PERIOD_LEAVES: u32 = 100;
+/// See [`PERIOD_LEAVES`].
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Counters of others that a heartbeat echoes. Eight drawn at random reach everybody of a room within a few periods.
+const ECHOES: usize = 8;
+/// What is accepted of others: hosts may echo more.
+const MAX_ECHOES: usize = 64;
+
+/// Without an echo of our own counter for this long, with somebody else in the room, its control is out of reach.
+pub(crate) const ECHO_PATIENCE: Duration = Duration::from_secs(45);
+
+/// Own counters whose time is remembered: more than are sent while the patience lasts.
+const MAX_SENT: usize = 64;
+
+/// The nominal time between two heartbeats in a room of this size.
+pub(crate) fn period(leaves: usize) -> Duration {
+    let leaves = u32::try_from(leaves).unwrap_or(u32::MAX);
+    if leaves <= PERIOD_LEAVES { PERIOD } else { PERIOD * leaves / PERIOD_LEAVES }
+}
+
+/// One counter that was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Echo {
+    /// Of this leaf.
+    pub(crate) leaf: u16,
+    /// The counter.
+    pub(crate) counter: u32,
+}
+
+impl Wire for Echo {
+    fn put(&self, out: &mut Writer) {
+        out.u16(self.leaf);
+        out.u32(self.counter);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { leaf: from.u16()?, counter: from.u32()? })
+    }
+}
+
+/// One sign of life.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Heartbeat {
+    /// The sender's epoch.
+    pub(crate) epoch: u64,
+    /// Entries of the log that the sender has seen.
+    pub(crate) seq: u64,
+    /// The head after them.
+    pub(crate) head: Head,
+    /// Counts up.
+    pub(crate) counter: u32,
+    /// None is defined.
+    pub(crate) flags: u8,
+    /// Of others.
+    pub(crate) echoes: List<Echo, MAX_ECHOES>,
+}
+
+impl Heartbeat {
+    fn put_body(&self, out: &mut Writer) {
+        out.u64(self.epoch);
+        out.u64(self.seq);
+        self.head.put(out);
+        out.u32(self.counter);
+        out.u8(self.flags);
+        self.echoes.put(out);
+    }
+
+    fn claim(&self, author: Author) -> Vec<u8> {
+        let mut out = Writer::new();
+        author.put(&mut out);
+        self.put_body(&mut out);
+        out.into_vec()
+    }
+
+    /// With the leaf's signature, ready to be sealed.
+    pub(crate) fn sign(&self, author: Author, leaf: &SigningKey) -> Bytes {
+        let mut out = Writer::new();
+        self.put_body(&mut out);
+        leaf.sign(Label::Heartbeat, &self.claim(author)).put(&mut out);
+        out.into_bytes()
+    }
+
+    /// Reads and verifies what was opened.
+    pub(crate) fn verify(bytes: &Bytes, author: Author, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
+        let mut from = Reader::new(bytes);
+        let mut read = || -> Result<(Self, Signature), Malformed> {
+            let beat = Self {
+                epoch: from.u64()?,
+                seq: from.u64()?,
+                head: Wire::take(&mut from)?,
+                counter: from.u32()?,
+                flags: from.u8()?,
+                echoes: Wire::take(&mut from)?,
+            };
+            Ok((beat, Wire::take(&mut from)?))
+        };
+        let (beat, signature) = read().map_err(|_| Unreadable::Malformed)?;
+        from.finish().map_err(|_| Unreadable::Malformed)?;
+        if !leaf.verify(Label::Heartbeat, &beat.claim(author), &signature) {
+            return Err(Unreadable::BadSignature);
+        }
+        Ok(beat)
+    }
+}
+
+/// When our heartbeats are due, and what they echo.
+pub(crate) struct Pulse {
+    leaf: u16,
+    next_at: Duration,
+    counter: u32,
+    sent: VecDeque<(u32, Duration)>,
+    seen: BTreeMap<u16, u32>,
+    /// When the newest counter of ours that somebody echoed was sent.
+    echoed: Duration,
+}
+
+impl Pulse {
+    /// The first one is due at once.
+    pub(crate) const fn new(leaf: u16, now: Duration) -> Self {
+        Self { leaf, next_at: now, counter: 0, sent: VecDeque::new(), seen: BTreeMap::new(), echoed: now }
+    }
+
+    /// When the next one is due.
+    pub(crate) const fn next_at(&self) -> Duration {
+        self.next_at
+    }
+
+    /// The next one's counter and echoes. Its successor comes up to a sixth before the period is over.
+    pub(crate) fn beat(&mut self, now: Duration, leaves: usize, rng: &mut ChaCha20Rng) -> (u32, Vec<Echo>) {
+        let period = period(leaves);
+        let sixth = u64::try_from(period.as_millis() / 6).unwrap_or(u64::MAX).max(1);
+        self.next_at = now + period - Duration::from_millis(rng.next_u64() % sixth);
+        self.counter = self.counter.wrapping_add(1);
+        self.sent.push_back((self.counter, now));
+        while self.sent.len() > MAX_SENT {
+            self.sent.pop_front();
+        }
+        let mut others: Vec<Echo> = self.seen.iter().map(|(leaf, counter)| Echo { leaf: *leaf, counter: *counter }).collect();
+        while others.len() > ECHOES {
+            let at = usize::try_from(rng.next_u64() % u64::try_from(others.len()).unwrap_or(1)).unwrap_or(0);
+            others.swap_remove(at);
+        }
+        (self.counter, others)
+    }
+
+    /// Somebody else's arrived.
+    pub(crate) fn on_beat(&mut self, leaf: u16, beat: &Heartbeat) {
+        let newest = self.seen.entry(leaf).or_insert(beat.counter);
+        if beat.counter > *newest {
+            *newest = beat.counter;
+        }
+        for echo in beat.echoes.iter().filter(|echo| echo.leaf == self.leaf) {
+            if let Some((_, at)) = self.sent.iter().find(|(counter, _)| *counter == echo.counter) {
+                self.echoed = self.echoed.max(*at);
+            }
+        }
+    }
+
+    /// A leaf is gone, or another sits there now.
+    pub(crate) fn forget(&mut self, leaf: u16) {
+        self.seen.remove(&leaf);
+    }
+
+    /// Time begins anew: after a lost session, or when we had been alone.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        self.echoed = self.echoed.max(now);
+    }
+
+    /// When the room's control is out of reach, if no echo comes before.
+    pub(crate) fn lost_at(&self) -> Duration {
+        self.echoed + ECHO_PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_federation::id::{Instance, RoomId};
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn author(leaf: u16) -> Author {
+        Author { room: RoomId::new([5; 16]), instance: Instance(2), leaf }
+    }
+
+    fn beat(counter: u32, echoes: &[Echo]) -> Heartbeat {
+        let echoes = List::new(echoes.to_vec()).unwrap();
+        Heartbeat { epoch: 3, seq: 4, head: Head::START, counter, flags: 0, echoes }
+    }
+
+    #[test]
+    fn a_heartbeat_is_read_back_and_bound_to_its_leaf() {
+        let key = SigningKey::from_seed([1; 32]);
+        let beat = beat(9, &[Echo { leaf: 1, counter: 2 }]);
+        let bytes = beat.sign(author(4), &key);
+        assert_eq!(Heartbeat::verify(&bytes, author(4), &key.verifying_key()), Ok(beat));
+        assert_eq!(Heartbeat::verify(&bytes, author(5), &key.verifying_key()), Err(Unreadable::BadSignature));
+        for len in 0..bytes.len() {
+            assert!(Heartbeat::verify(&bytes.slice(..len), author(4), &key.verifying_key()).is_err());
+        }
+    }
+
+    #[test]
+    fn heartbeats_come_before_their_period_is_over_and_not_all_at_once() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let mut pulse = Pulse::new(0, Duration::ZERO);
+        let mut pauses = std::collections::BTreeSet::new();
+        let mut now = Duration::ZERO;
+        for _ in 0..50 {
+            pulse.beat(now, 5, &mut rng);
+            let pause = pulse.next_at() - now;
+            assert!(pause > Duration::from_millis(4_166) && pause <= Duration::from_secs(5), "{pause:?}");
+            pauses.insert(pause);
+            now = pulse.next_at();
+        }
+        assert!(pauses.len() > 40);
+        assert_eq!(period(100), Duration::from_secs(5));
+        assert_eq!(period(1_000), Duration::from_secs(50));
+    }
+
+    #[test]
+    fn only_an_echo_of_our_own_counter_proves_that_we_are_heard() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let mut pulse = Pulse::new(2, Duration::ZERO);
+        let (counter, _) = pulse.beat(Duration::from_secs(10), 3, &mut rng);
+        pulse.on_beat(1, &beat(1, &[Echo { leaf: 3, counter }]));
+        pulse.on_beat(1, &beat(2, &[Echo { leaf: 2, counter: counter + 7 }]));
+        assert_eq!(pulse.lost_at(), ECHO_PATIENCE);
+        pulse.on_beat(1, &beat(3, &[Echo { leaf: 2, counter }]));
+        assert_eq!(pulse.lost_at(), Duration::from_secs(10) + ECHO_PATIENCE);
+        let (_, echoes) = pulse.beat(Duration::from_secs(15), 3, &mut rng);
+        assert_eq!(echoes, [Echo { leaf: 1, counter: 3 }]);
+    }
+
+    #[test]
+    fn in_a_large_room_eight_are_echoed_and_everybody_in_time() {
+        let mut rng = ChaCha20Rng::from_seed([7; 32]);
+        let mut pulse = Pulse::new(0, Duration::ZERO);
+        for leaf in 1..=60 {
+            pulse.on_beat(leaf, &beat(1, &[]));
+        }
+        let mut echoed = std::collections::BTreeSet::new();
+        for second in 0..100 {
+            let (_, echoes) = pulse.beat(Duration::from_secs(second), 61, &mut rng);
+            assert_eq!(echoes.len(), ECHOES);
+            echoed.extend(echoes.iter().map(|echo| echo.leaf));
+        }
+        assert_eq!(echoed.len(), 60);
+    }
+}

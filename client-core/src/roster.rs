@@ -1,0 +1,296 @@
+//! Who is here: the leaves of the group's tree and nothing else. How lively they are comes from what they send.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use conclave_federation::proof::VerifyingKey;
+
+use crate::{
+    api::{Departure, Event, Participant, ParticipantId, Presence},
+    heartbeat::period,
+};
+
+/// Heartbeats that may be missing before somebody turns grey.
+const GREY_AFTER_PERIODS: u32 = 3;
+
+/// Silence after which a leaf may be removed, in tenths of a period: 16.5 s in rooms of up to a hundred. Whoever is killed
+/// is gone in under four periods, the removal itself included.
+const REAP_AFTER_TENTHS: u32 = 33;
+
+/// A leaf of the tree, as the group shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Member {
+    /// Its index.
+    pub(crate) leaf: u16,
+    /// Its signature key.
+    pub(crate) key: VerifyingKey,
+    /// What it calls itself.
+    pub(crate) name: String,
+    /// Whether the room's state lists it as a host.
+    pub(crate) host: bool,
+}
+
+impl Member {
+    /// Its name in the API.
+    pub(crate) fn id(&self) -> ParticipantId {
+        ParticipantId::of_leaf(self.leaf, self.key.as_bytes())
+    }
+}
+
+struct Seat {
+    participant: Participant,
+    key: VerifyingKey,
+    /// The last object of theirs that opened: for display.
+    heard: Duration,
+    /// The last heartbeat that they signed: for removal.
+    signed: Duration,
+}
+
+/// Everybody in the room.
+pub(crate) struct Roster {
+    me: u16,
+    seats: BTreeMap<u16, Seat>,
+}
+
+impl Roster {
+    /// As we find it when we enter.
+    pub(crate) fn new(me: u16, members: &[Member], epoch: u64, now: Duration) -> Self {
+        let mut roster = Self { me, seats: BTreeMap::new() };
+        for member in members {
+            roster.seat(member, epoch, now);
+        }
+        roster
+    }
+
+    fn seat(&mut self, member: &Member, epoch: u64, now: Duration) -> Participant {
+        let participant = Participant {
+            id: member.id(),
+            name: member.name.clone(),
+            is_me: member.leaf == self.me,
+            host: member.host,
+            present: Presence::Here,
+            joined_epoch: epoch,
+        };
+        let seat = Seat { participant: participant.clone(), key: member.key, heard: now, signed: now };
+        self.seats.insert(member.leaf, seat);
+        participant
+    }
+
+    /// The tree as it is now. Gives what changed: those who went first.
+    pub(crate) fn update(
+        &mut self,
+        members: &[Member],
+        epoch: u64,
+        now: Duration,
+        how: impl Fn(u16) -> Departure,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        let new: BTreeMap<u16, &Member> = members.iter().map(|member| (member.leaf, member)).collect();
+        let gone: Vec<u16> = self
+            .seats
+            .iter()
+            .filter(|(leaf, seat)| new.get(leaf).is_none_or(|member| member.key != seat.key))
+            .map(|(leaf, _)| *leaf)
+            .collect();
+        for leaf in gone {
+            if let Some(seat) = self.seats.remove(&leaf) {
+                let moved = members.iter().any(|member| member.key == seat.key);
+                let how = if moved { Departure::Moved } else { how(leaf) };
+                events.push(Event::ParticipantLeft { id: seat.participant.id, how });
+            }
+        }
+        for member in members {
+            match self.seats.get_mut(&member.leaf) {
+                None => events.push(Event::ParticipantJoined(self.seat(member, epoch, now))),
+                Some(seat) => {
+                    if seat.participant.name != member.name || seat.participant.host != member.host {
+                        seat.participant.name.clone_from(&member.name);
+                        seat.participant.host = member.host;
+                        events.push(Event::ParticipantChanged(seat.participant.clone()));
+                    }
+                }
+            }
+        }
+        events
+    }
+
+    /// Everybody, in the tree's order.
+    pub(crate) fn all(&self) -> Vec<Participant> {
+        self.seats.values().map(|seat| seat.participant.clone()).collect()
+    }
+
+    /// How many leaves there are.
+    pub(crate) fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// All leaves but ours.
+    pub(crate) fn others(&self) -> impl Iterator<Item = u16> {
+        let me = self.me;
+        self.seats.keys().copied().filter(move |leaf| *leaf != me)
+    }
+
+    /// Who sits on a leaf.
+    pub(crate) fn id(&self, leaf: u16) -> Option<ParticipantId> {
+        self.seats.get(&leaf).map(|seat| seat.participant.id)
+    }
+
+    /// The key of a leaf.
+    pub(crate) fn key(&self, leaf: u16) -> Option<&VerifyingKey> {
+        self.seats.get(&leaf).map(|seat| &seat.key)
+    }
+
+    /// Whether a participant is here.
+    pub(crate) fn has(&self, id: ParticipantId) -> bool {
+        self.id(id.leaf()) == Some(id)
+    }
+
+    /// An object of this leaf opened.
+    pub(crate) fn on_heard(&mut self, leaf: u16, now: Duration) -> Option<Event> {
+        let seat = self.seats.get_mut(&leaf)?;
+        seat.heard = seat.heard.max(now);
+        if seat.participant.present == Presence::Here {
+            return None;
+        }
+        seat.participant.present = Presence::Here;
+        Some(Event::ParticipantChanged(seat.participant.clone()))
+    }
+
+    /// A heartbeat of this leaf verified.
+    pub(crate) fn on_heartbeat(&mut self, leaf: u16, now: Duration) -> Option<Event> {
+        if let Some(seat) = self.seats.get_mut(&leaf) {
+            seat.signed = seat.signed.max(now);
+        }
+        self.on_heard(leaf, now)
+    }
+
+    /// We were not listening ourselves: nobody's silence counts so far.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        for seat in self.seats.values_mut() {
+            seat.heard = seat.heard.max(now);
+            seat.signed = seat.signed.max(now);
+        }
+    }
+
+    /// Turns those grey who have been silent for too long.
+    pub(crate) fn on_timeout(&mut self, now: Duration) -> Vec<Event> {
+        let grey_after = self.grey_after();
+        let mut events = Vec::new();
+        for seat in self.seats.values_mut().filter(|seat| !seat.participant.is_me) {
+            if seat.participant.present == Presence::Here && seat.heard + grey_after <= now {
+                seat.participant.present = Presence::Grey;
+                events.push(Event::ParticipantChanged(seat.participant.clone()));
+            }
+        }
+        events
+    }
+
+    /// Leaves that have not signed a heartbeat for so long that they may be removed, with the time since when.
+    pub(crate) fn silent(&self, now: Duration) -> Vec<(u16, Duration)> {
+        let reap_after = self.reap_after();
+        self.others()
+            .filter_map(|leaf| {
+                let at = self.seats.get(&leaf)?.signed + reap_after;
+                (at <= now).then_some((leaf, at))
+            })
+            .collect()
+    }
+
+    /// Whether a leaf has signed a heartbeat lately: those who have not do not count in the order of committers.
+    pub(crate) fn is_lively(&self, leaf: u16, now: Duration) -> bool {
+        leaf == self.me || self.seats.get(&leaf).is_some_and(|seat| seat.signed + self.grey_after() > now)
+    }
+
+    /// When somebody turns grey or may be removed.
+    pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        let (grey_after, reap_after) = (self.grey_after(), self.reap_after());
+        self.seats
+            .values()
+            .filter(|seat| !seat.participant.is_me)
+            .flat_map(|seat| {
+                let grey = (seat.participant.present == Presence::Here).then_some(seat.heard + grey_after);
+                let reap = Some(seat.signed + reap_after).filter(|at| *at > now);
+                [grey, reap]
+            })
+            .flatten()
+            .min()
+    }
+
+    fn grey_after(&self) -> Duration {
+        period(self.seats.len()) * GREY_AFTER_PERIODS
+    }
+
+    fn reap_after(&self) -> Duration {
+        period(self.seats.len()) * REAP_AFTER_TENTHS / 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(leaf: u16, key: u8) -> Member {
+        Member { leaf, key: VerifyingKey::new([key; 32]), name: format!("n{key}"), host: key == 0 }
+    }
+
+    fn words(events: &[Event]) -> Vec<String> {
+        events
+            .iter()
+            .map(|event| match event {
+                Event::ParticipantJoined(participant) => format!("+{}", participant.id.leaf()),
+                Event::ParticipantLeft { id, how } => format!("-{} {how:?}", id.leaf()),
+                Event::ParticipantChanged(participant) => format!("{} {:?}", participant.id.leaf(), participant.present),
+                _ => "?".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_roster_is_the_tree() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        let events = roster.update(&[member(0, 0), member(2, 2)], 2, Duration::ZERO, |_| Departure::Left);
+        assert_eq!(words(&events), ["-1 Left", "+2"]);
+        assert!(roster.update(&[member(0, 0), member(2, 2)], 3, Duration::ZERO, |_| Departure::Left).is_empty());
+        let all = roster.all();
+        assert_eq!(all.iter().map(|one| (one.id.leaf(), one.joined_epoch, one.host)).collect::<Vec<_>>(), [
+            (0, 1, true),
+            (2, 2, false)
+        ]);
+        // Another key on the same leaf is another participant; the same key on another leaf has moved.
+        let before = roster.id(2);
+        let events = roster.update(&[member(0, 0), member(2, 3), member(5, 2)], 4, Duration::ZERO, |_| Departure::Reaped);
+        assert_eq!(words(&events), ["-2 Moved", "+2", "+5"]);
+        assert_ne!(roster.id(2), before);
+    }
+
+    #[test]
+    fn grey_after_three_periods_and_silent_after_a_little_more() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        assert!(roster.on_timeout(Duration::from_millis(14_999)).is_empty());
+        assert_eq!(roster.next_timeout(Duration::ZERO), Some(Duration::from_secs(15)));
+        assert_eq!(words(&roster.on_timeout(Duration::from_secs(15))), ["1 Grey"]);
+        assert!(roster.on_timeout(Duration::from_secs(16)).is_empty(), "said once");
+        assert!(roster.silent(Duration::from_millis(16_499)).is_empty());
+        let at = Duration::from_millis(16_500);
+        assert_eq!(roster.silent(at), [(1, at)], "never ourselves");
+        assert!(!roster.is_lively(1, at) && roster.is_lively(0, at));
+    }
+
+    #[test]
+    fn any_object_is_life_for_display_but_only_heartbeats_keep_a_leaf() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        roster.on_timeout(Duration::from_secs(15));
+        let back = roster.on_heard(1, Duration::from_secs(16));
+        assert_eq!(words(&back.into_iter().collect::<Vec<_>>()), ["1 Here"]);
+        assert_eq!(roster.silent(Duration::from_secs(17)).len(), 1);
+        assert!(roster.on_heartbeat(1, Duration::from_secs(17)).is_none());
+        assert!(roster.silent(Duration::from_secs(18)).is_empty());
+    }
+
+    #[test]
+    fn while_we_do_not_listen_nobody_is_silent() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        roster.restart(Duration::from_secs(60));
+        assert!(roster.silent(Duration::from_secs(70)).is_empty());
+        assert!(roster.on_timeout(Duration::from_secs(70)).is_empty());
+    }
+}
