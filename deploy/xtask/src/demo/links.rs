@@ -69,7 +69,7 @@ pub(crate) fn crossings(first: &Moment, last: &Moment) -> Vec<Crossing> {
 /// Media bytes sent towards the relay where nobody listens yet, and those published meanwhile: the first has to be nothing,
 /// the second has to be something, or the first means nothing.
 pub(crate) fn unwatched(moments: &[Moment], listener: &str) -> Option<(f64, f64)> {
-    let last = moments.iter().filter(|moment| moment.at < LATE).next_back()?;
+    let last = moments.iter().rfind(|moment| moment.at < LATE)?;
     let mut sent = 0.0;
     let mut live = 0.0;
     for (from, sample) in OPERATORS.into_iter().zip(&last.relays) {

@@ -282,7 +282,7 @@ impl<'a> Call<'a> {
 
     fn window(&self) -> Option<(Moment, Moment)> {
         let first = self.moments.iter().find(|moment| moment.at >= WINDOW.0)?;
-        let last = self.moments.iter().filter(|moment| moment.at <= WINDOW.1).next_back()?;
+        let last = self.moments.iter().rfind(|moment| moment.at <= WINDOW.1)?;
         (first.at < last.at).then(|| (first.clone(), last.clone()))
     }
 
