@@ -1,0 +1,114 @@
+//! What happens in a room, typed and complete: first the whole state, then what changes.
+
+use conclave_client_core::api::{
+    ConnectionState, Departure, InFrame, OpenError, Participant, ParticipantId, RemoteTrack, Warning,
+};
+use conclave_federation::id::TrackId;
+
+use crate::error::Failure;
+
+/// Everything that is true of a room at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Who we are.
+    pub me: ParticipantId,
+    /// The room's title.
+    pub title: String,
+    /// Everybody, us included. Comes from the group's tree: nobody is there unseen.
+    pub roster: Vec<Participant>,
+    /// The tracks of the others, as far as they are known by now.
+    pub tracks: Vec<RemoteTrack>,
+    /// The group's epoch; every change of membership begins a new one.
+    pub epoch: u64,
+    /// 30 digits that are equal at everybody in this epoch.
+    pub safety_code: String,
+}
+
+/// What happens in a room.
+#[derive(Debug)]
+pub enum Event {
+    /// We are in: always the first event. Comes again, with the whole state, when the way back led through a new leaf.
+    Joined(State),
+    /// Somebody came.
+    ParticipantJoined(Participant),
+    /// Somebody turned grey, or came back.
+    ParticipantChanged(Participant),
+    /// Somebody is not in the room any more.
+    ParticipantLeft {
+        /// Who.
+        id: ParticipantId,
+        /// How.
+        how: Departure,
+    },
+    /// Somebody publishes a track; its frames follow by themselves.
+    TrackPublished(RemoteTrack),
+    /// A track is no more.
+    TrackUnpublished {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        track: TrackId,
+    },
+    /// An encoded frame of somebody else, in the order of its track.
+    Frame(InFrame),
+    /// Frames that the network lost: they will not come.
+    FramesLost {
+        /// Whose.
+        participant: ParticipantId,
+        /// On which track.
+        track: TrackId,
+        /// How many.
+        count: u64,
+    },
+    /// Frames that came and were dropped, oldest first, because the application did not read its events in time.
+    FramesUnread {
+        /// Whose.
+        participant: ParticipantId,
+        /// On which track.
+        track: TrackId,
+        /// How many since the last such event.
+        count: u64,
+    },
+    /// Something came that was not what it claimed to be. At most one event a second for each reason.
+    FrameRefused {
+        /// On whose track, when that is known.
+        participant: Option<ParticipantId>,
+        /// Why.
+        reason: OpenError,
+    },
+    /// Somebody else says something; each message once.
+    Chat {
+        /// Who.
+        from: ParticipantId,
+        /// Which message.
+        id: [u8; 16],
+        /// The words.
+        text: String,
+        /// The sender's clock, milliseconds since 1970.
+        unix_ms: u64,
+    },
+    /// The group moved on: somebody came or went.
+    Epoch {
+        /// Its number.
+        epoch: u64,
+        /// 30 digits that are equal at everybody in this epoch.
+        safety_code: String,
+        /// Whether it was our own commit.
+        committed: bool,
+    },
+    /// How it stands with the relay. Reconnecting is not the application's work.
+    Connection(ConnectionState),
+    /// Something that people should know, and that ends nothing.
+    Warning(Warning),
+    /// The last event.
+    Ended(Ended),
+}
+
+/// Why there are no more events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As asked.
+    Left,
+    /// It could not go on.
+    Failed(Failure),
+}

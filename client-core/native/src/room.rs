@@ -1,0 +1,246 @@
+//! The handle of a room.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use conclave_client_core::{
+    Client,
+    api::{Command, Config, Entry, Participant, ParticipantId, Profile, RemoteTrack},
+    link::Link,
+};
+use conclave_federation::id::TrackId;
+use conclave_quic::{BindConfig, Driver, Endpoint, Observer};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+
+use crate::{
+    LocalTrack,
+    driver::{ORDERS, Order, Shared, Task},
+    error::{Failure, JoinError, PublishError, RoomOver},
+    event::{Event, State},
+    options::{CreateOptions, Options},
+    publish::Wish,
+    track::{PublishedTrack, Track},
+};
+
+/// A room that we are in. Clones are handles of the same room; when the last one is dropped, the room is left.
+///
+/// All of it may be called from several tasks; each event goes to one of those that wait for it.
+#[derive(Clone)]
+pub struct Room {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    /// Held by whoever waits for an answer to `publish`: a refusal does not say which track it is about.
+    publishing: Mutex<()>,
+    next_track: AtomicU32,
+    /// Dropped with the last handle, which tells the task.
+    _alive: oneshot::Sender<()>,
+}
+
+impl Room {
+    /// Enters the room of a link. Returns when we are in; the first event is the whole state.
+    ///
+    /// Has to be called inside a tokio runtime. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// Each says what to do; see [`JoinError`].
+    pub async fn join(link: &str, options: Options) -> Result<Self, JoinError> {
+        Self::join_observed(link, options, ()).await
+    }
+
+    /// Makes a room, and enters it. [`Room::link`] has what to give to others.
+    ///
+    /// # Errors
+    /// Each says what to do; see [`JoinError`].
+    pub async fn create(options: CreateOptions) -> Result<Self, JoinError> {
+        Self::create_observed(options, ()).await
+    }
+
+    /// [`Room::join`] with somebody who reads along at the driver's edge. For tests: nothing that is shipped calls it.
+    ///
+    /// # Errors
+    /// As [`Room::join`].
+    pub async fn join_observed<O>(link: &str, options: Options, observer: O) -> Result<Self, JoinError>
+    where
+        O: Observer + Send + 'static,
+    {
+        let link: Link = link.parse()?;
+        let entry = match &options.entry {
+            Some(entry) => entry.clone().into_entry(),
+            None => entry_of(&link),
+        };
+        let config = config(&options, entry)?;
+        Self::enter(Client::join(config, link), options, observer).await
+    }
+
+    /// [`Room::create`] with somebody who reads along at the driver's edge. For tests: nothing that is shipped calls it.
+    ///
+    /// # Errors
+    /// As [`Room::create`].
+    pub async fn create_observed<O>(options: CreateOptions, observer: O) -> Result<Self, JoinError>
+    where
+        O: Observer + Send + 'static,
+    {
+        let CreateOptions { room, entry, options } = options;
+        let config = config(&options, entry.into_entry())?;
+        Self::enter(Client::create(config, room), options, observer).await
+    }
+
+    async fn enter<O>(client: Client, options: Options, observer: O) -> Result<Self, JoinError>
+    where
+        O: Observer + Send + 'static,
+    {
+        let driver = Driver::observed(Endpoint::bind(BindConfig::participant())?, observer);
+        let shared = Arc::new(Shared::new());
+        if let Some(link) = client.link() {
+            let _ = shared.link.set(link.clone());
+        }
+        let (orders, orders_rx) = mpsc::channel(ORDERS);
+        let (alive, handles) = oneshot::channel();
+        let (entered, answer) = oneshot::channel();
+        let task = Task {
+            client,
+            driver,
+            shared: shared.clone(),
+            orders: orders_rx,
+            entered: Some(entered),
+            handles,
+            #[cfg(feature = "audit")]
+            audit: options.audit,
+        };
+        #[cfg(not(feature = "audit"))]
+        drop(options);
+        tokio::spawn(task.run());
+        let handle = Handle { shared, orders, publishing: Mutex::new(()), next_track: AtomicU32::new(0), _alive: alive };
+        let room = Self { handle: Arc::new(handle) };
+        match answer.await {
+            Ok(Ok(())) => Ok(room),
+            Ok(Err(failure)) => Err(failure.into()),
+            Err(_) => Err(Failure::Bug.into()),
+        }
+    }
+
+    /// What others need to come in. Whoever has it may.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        self.handle.shared.link.get()
+    }
+
+    /// Everything that is true of the room now.
+    #[must_use]
+    pub fn state(&self) -> Option<State> {
+        self.handle.shared.state().clone()
+    }
+
+    /// Who is here, us included: nobody is there unseen.
+    #[must_use]
+    pub fn roster(&self) -> Vec<Participant> {
+        self.handle.shared.state().as_ref().map(|state| state.roster.clone()).unwrap_or_default()
+    }
+
+    /// The tracks of the others.
+    #[must_use]
+    pub fn tracks(&self) -> Vec<RemoteTrack> {
+        self.handle.shared.state().as_ref().map(|state| state.tracks.clone()).unwrap_or_default()
+    }
+
+    /// 30 digits that are equal at everybody in this epoch. People who read them to each other know that nobody sits in
+    /// between.
+    #[must_use]
+    pub fn safety_code(&self) -> String {
+        self.handle.shared.state().as_ref().map(|state| state.safety_code.clone()).unwrap_or_default()
+    }
+
+    /// The next event; `None` after [`Event::Ended`]. Cancel-safe.
+    ///
+    /// An application that reads too slowly loses the oldest frames and is told how many; it loses nothing else.
+    pub async fn next_event(&self) -> Option<Event> {
+        self.handle.shared.queue.next().await
+    }
+
+    /// Publishes a track. Returns when frames may be written.
+    ///
+    /// # Errors
+    /// When the relay refuses, when there are too many, or when the room is over.
+    pub async fn publish(&self, track: Track) -> Result<PublishedTrack, PublishError> {
+        let _turn = self.handle.publishing.lock().await;
+        let local = LocalTrack(self.handle.next_track.fetch_add(1, Ordering::Relaxed));
+        let wanted = Arc::new(Notify::new());
+        let (reply, answer) = oneshot::channel();
+        let wish = Wish { track: local, media: track.media, wanted: wanted.clone(), reply };
+        self.order(Order::Publish(wish)).await?;
+        answer.await.map_err(|_| PublishError::Over)??;
+        Ok(PublishedTrack { track: local, orders: self.handle.orders.clone(), wanted })
+    }
+
+    /// Says something to everybody, at most 4 KiB. Returns when the room's task has it.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn chat(&self, text: impl Into<String>) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Chat { text: text.into() })).await
+    }
+
+    /// Asks the publisher of a track for a key frame.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn request_key_frame(&self, participant: ParticipantId, track: TrackId) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::RequestKeyFrame { participant, track })).await
+    }
+
+    /// Says goodbye, so that nobody has to wait for us, and returns when the connection is closed: after a round trip,
+    /// and after a few seconds at most. The last event is still to be read.
+    pub async fn leave(&self) {
+        // An error means that it is over already.
+        let _ = self.order(Order::Command(Command::Leave)).await;
+        self.handle.shared.done().await;
+    }
+
+    async fn order(&self, order: Order) -> Result<(), RoomOver> {
+        self.handle.orders.send(order).await.map_err(|_| RoomOver)
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").finish_non_exhaustive()
+    }
+}
+
+/// Where a link without a port leads: the port of the web, which a relay's QUIC shares.
+const WEB_PORT: u16 = 443;
+
+/// The relay that a link begins with, for those who have none of their own.
+fn entry_of(link: &Link) -> Entry {
+    let host = link.host.as_str();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    let of_hub =
+        link.hubs.iter().map(|hub| &hub.address).find(|address| address.rsplit_once(':').is_some_and(|(name, _)| name == host));
+    let address = match (has_port, of_hub) {
+        (true, _) => host.to_owned(),
+        (false, Some(address)) => address.clone(),
+        (false, None) => format!("{host}:{WEB_PORT}"),
+    };
+    Entry { relay: None, addresses: vec![address] }
+}
+
+fn config(options: &Options, entry: Entry) -> Result<Config, JoinError> {
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).map_err(JoinError::Randomness)?;
+            seed
+        }
+    };
+    Ok(Config { seed, profile: Profile { name: options.name.clone() }, entry })
+}
