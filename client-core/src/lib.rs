@@ -4,11 +4,23 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+mod catalog;
 mod client;
+pub mod code;
 mod frame;
+mod heartbeat;
+pub mod hpke;
 mod keys;
+pub mod leaf;
 pub mod link;
+mod provider;
 mod publish;
+pub mod room;
+mod roster;
+pub mod seal;
 mod sframe;
+pub mod state;
+mod subscribe;
+mod wire;
 
 pub use client::Client;

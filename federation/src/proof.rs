@@ -38,6 +38,8 @@ pub enum Label {
     Catalog,
     /// A chat message.
     Chat,
+    /// The founder's word that a leaf is a host.
+    Host,
 }
 
 impl Label {
@@ -57,6 +59,7 @@ impl Label {
             Self::Heartbeat => "hb",
             Self::Catalog => "catalog",
             Self::Chat => "chat",
+            Self::Host => "host",
         }
     }
 }
