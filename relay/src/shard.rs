@@ -1,0 +1,153 @@
+//! The loop: one thread, one runtime, one socket, driving the machine that decides.
+//!
+//! ```text
+//!   driver.next --> Net ----+                       +--> driver.dial
+//!   store answers --------->+--> node.handle, poll -+--> store.submit
+//!   time, signals --------->+     (writes go straight into the driver)
+//!   /metrics asks ---> a copy of the numbers
+//! ```
+//!
+//! A panic in the machine ends the process. It holds all rooms at once, and what a panic leaves behind in it is anybody's
+//! guess: going on could mix two rooms, which is worse than a pause of a second. The supervisor starts the relay again,
+//! clients come back by themselves, and nothing acknowledged is lost, because an acknowledgement waits for the disk. Panics
+//! while bytes of one session are moved are caught in the driver and cost that session alone.
+
+use std::{sync::Arc, time::Duration};
+
+use conclave_federation::io::{Machine, Output};
+use conclave_quic::{Driver, Observer};
+use conclave_relay_core::{Input, Node, node};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    admin::{Ask, Board},
+    failure::Failure,
+    metrics::Snapshot,
+    store::{Answer, Store},
+};
+
+/// The loop turns at least this often, so that it can be seen to be alive.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Remotes get this long to hear why their session ends.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Everything that the loop owns.
+pub(crate) struct Shard<O: Observer> {
+    pub(crate) node: Node,
+    pub(crate) driver: Driver<O>,
+    pub(crate) store: Store,
+    pub(crate) answers: mpsc::Receiver<Answer>,
+    pub(crate) asks: mpsc::Receiver<Ask>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) signals: Signals,
+}
+
+/// The operator's wish that the relay ends.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on the signals do not end the process by themselves.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let refused = |error| Failure::Runtime(format!("signals cannot be listened to: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(refused)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl<O: Observer> Shard<O> {
+    /// Until the operator wants it to end. Sessions are told why, and the store is written out.
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        self.turn().await?;
+        let told = tokio::select! {
+            told = self.driver.drained(DRAIN) => told,
+            () = self.signals.next() => return Err(twice()),
+        };
+        if !told {
+            tracing::warn!("not every remote has heard that the relay stops");
+        }
+        self.store.close(self.answers);
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> Result<(), Failure> {
+        let mut asked = false;
+        loop {
+            self.board.beat();
+            let Some(wake) = self.obey() else { return Ok(()) };
+            tokio::select! {
+                net = self.driver.next() => self.handle(Input::Net(net)),
+                Some(Answer { key, result }) = self.answers.recv() => self.handle(Input::Stored { key, result }),
+                () = sleep_until(wake) => {}
+                Some(ask) = self.asks.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = ask.send(self.snapshot());
+                }
+                () = self.signals.next() => {
+                    if asked {
+                        return Err(twice());
+                    }
+                    asked = true;
+                    tracing::info!("asked to stop");
+                    self.board.draining();
+                    self.handle(Input::Shutdown);
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.driver.now();
+        self.node.handle(now, input, &mut self.driver);
+    }
+
+    /// Does what the machine asks for until it waits; `None` when it has stopped.
+    fn obey(&mut self) -> Option<Instant> {
+        loop {
+            let now = self.driver.now();
+            match self.node.poll(now, &mut self.driver) {
+                Output::Dial(dial) => self.driver.dial(dial),
+                Output::Do(node::Output::Store { key, write }) => {
+                    if let Err(failed) = self.store.submit(key, write) {
+                        self.handle(Input::Stored { key, result: Err(failed) });
+                    }
+                }
+                Output::Do(node::Output::Stopped) => return None,
+                Output::Wait(until) => {
+                    let pause = until.map_or(HEARTBEAT, |until| until.saturating_sub(now.mono)).min(HEARTBEAT);
+                    return Some(Instant::now() + pause);
+                }
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            stats: self.node.stats().clone(),
+            network: *self.driver.counters(),
+            draining: self.board.is_draining(),
+            ready: self.board.is_ready(),
+        }
+    }
+}
+
+fn twice() -> Failure {
+    Failure::Runtime("asked a second time to stop: ended at once, without telling the sessions why".to_owned())
+}
