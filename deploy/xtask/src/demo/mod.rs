@@ -35,7 +35,7 @@ use self::{
     links::Moment,
     relays::Relays,
     report::Report,
-    seat::{Heard, Seat, Stage, unix_ms},
+    seat::{Heard, SECRETS, Seat, Stage, unix_ms},
     table::Table,
 };
 use crate::{
@@ -315,7 +315,7 @@ fn search(call: &Call<'_>, relays: &Relays, metrics: PathBuf) -> Result<(leaks::
         needles.add(name, text.as_bytes());
     }
     for seat in &call.seats {
-        let text = std::fs::read_to_string(seat.folder.join("secrets.json"))
+        let text = std::fs::read_to_string(seat.folder.join(SECRETS))
             .with_context(|| format!("the secrets of {} were not handed out", seat.part.name))?;
         for line in text.lines() {
             let (name, secret) = line.split_once(' ').context("a secret cannot be read")?;

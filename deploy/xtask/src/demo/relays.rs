@@ -94,7 +94,7 @@ impl Relay {
     fn start(programs: &Programs, name: &'static str, folder: &Path, config: &Path) -> Result<Self> {
         let log = File::create(folder.join("relay.log")).context("the relay's log cannot be made")?;
         let mut child = Command::new(&programs.glass_relay)
-            .arg(folder.join("seen.bin"))
+            .env("CONCLAVE_GLASS_FILE", folder.join("seen.bin"))
             .arg("--config")
             .arg(config)
             .args(["--set", "log.level=debug"])

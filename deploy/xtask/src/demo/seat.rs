@@ -201,6 +201,9 @@ pub(crate) struct Stage<'a> {
 /// A participant's recordings, inside its folder.
 const RECORDINGS: &str = "recordings";
 
+/// The room's secrets as its own program handed them out, inside its folder: a name and hexadecimal digits a line.
+pub(crate) const SECRETS: &str = "secrets.txt";
+
 /// What a participant's process printed: its index, and the line; `None` at the end.
 pub(crate) type Heard = (usize, Option<String>);
 
@@ -211,7 +214,7 @@ impl Seat {
         let records = folder.join(RECORDINGS);
         std::fs::create_dir_all(&records).context("a participant's folder cannot be made")?;
         let mut command = Command::new(&stage.programs.glass_participant);
-        command.arg(folder.join("secrets.json"));
+        command.env("CONCLAVE_GLASS_FILE", folder.join(SECRETS));
         match link {
             None => command.arg("create").args(["--title", marker::TITLE]),
             Some(link) => command.arg("join").arg(link),
