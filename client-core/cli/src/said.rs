@@ -1,0 +1,208 @@
+//! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
+
+use conclave::{Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId};
+use serde::Serialize;
+
+use crate::tally::{Receiving, Sending};
+
+/// One thing said. The names of events and fields are what other programs parse.
+#[derive(Serialize, Debug)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Said {
+    Link { link: String },
+    Joined(Joined),
+    ParticipantJoined(Person),
+    ParticipantChanged(Person),
+    ParticipantLeft { participant: Who, name: String, how: &'static str },
+    Published { kind: &'static str, label: String },
+    TrackPublished(Remote),
+    TrackUnpublished(Remote),
+    FirstFrame(FirstFrame),
+    Lost { participant: Who, name: String, track: Track, kind: &'static str, count: u64 },
+    ChatSent { text: String },
+    Chat { participant: Who, name: String, id: String, text: String, unix_ms: u64 },
+    Epoch { epoch: u64, safety_code: String, committed: bool },
+    Connection { state: &'static str },
+    Warning { text: String },
+    Stats(Stats),
+    Report(Report),
+    Ended { reason: String, ok: bool },
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Joined {
+    pub(crate) me: Who,
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) epoch: u64,
+    pub(crate) safety_code: String,
+    /// Since the program asked to join.
+    pub(crate) join_ms: u64,
+    pub(crate) roster: Vec<Person>,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Person {
+    pub(crate) participant: Who,
+    pub(crate) name: String,
+    pub(crate) is_me: bool,
+    pub(crate) host: bool,
+    pub(crate) present: &'static str,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Remote {
+    pub(crate) participant: Who,
+    pub(crate) name: String,
+    pub(crate) track: Track,
+    pub(crate) kind: &'static str,
+    pub(crate) codec: &'static str,
+    pub(crate) label: String,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct FirstFrame {
+    pub(crate) participant: Who,
+    pub(crate) name: String,
+    pub(crate) track: Track,
+    pub(crate) kind: &'static str,
+    /// Since `joined`.
+    pub(crate) ms_since_join: u64,
+    /// Since the program asked to join.
+    pub(crate) ms_since_start: u64,
+    /// Since the track was announced here.
+    pub(crate) ms_since_published: u64,
+}
+
+/// Totals since the start.
+#[derive(Serialize, Debug)]
+pub(crate) struct Stats {
+    pub(crate) epoch: u64,
+    pub(crate) safety_code: String,
+    pub(crate) roster_size: usize,
+    pub(crate) sending: Vec<Sending>,
+    pub(crate) receiving: Vec<Receiving>,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Report {
+    #[serde(flatten)]
+    pub(crate) stats: Stats,
+    /// Over all tracks.
+    pub(crate) latency_p50_us: Option<u64>,
+    /// Over all tracks.
+    pub(crate) latency_p99_us: Option<u64>,
+    pub(crate) recordings: Vec<Recording>,
+}
+
+/// One file that was recorded, read back from its first byte to its last.
+#[derive(Serialize, Debug)]
+pub(crate) struct Recording {
+    pub(crate) file: String,
+    pub(crate) participant: Who,
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) frames: u64,
+    pub(crate) key_frames: u64,
+    pub(crate) duration_ms: u64,
+    pub(crate) playable: bool,
+    /// Why not, as a sentence.
+    pub(crate) problem: Option<String>,
+}
+
+/// A participant, as every participant writes them: eight hexadecimal digits.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Who(String);
+
+impl From<ParticipantId> for Who {
+    fn from(id: ParticipantId) -> Self {
+        Self(format!("{:08x}", id.get()))
+    }
+}
+
+#[cfg(test)]
+impl Who {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A track, as every participant writes it: sixteen hexadecimal digits.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Track(String);
+
+impl From<TrackId> for Track {
+    fn from(track: TrackId) -> Self {
+        Self(format!("{:016x}", track.0))
+    }
+}
+
+impl From<&Participant> for Person {
+    fn from(participant: &Participant) -> Self {
+        Self {
+            participant: participant.id.into(),
+            name: participant.name.clone(),
+            is_me: participant.is_me,
+            host: participant.host,
+            present: match participant.present {
+                Presence::Here => "here",
+                Presence::Grey => "grey",
+            },
+        }
+    }
+}
+
+impl Remote {
+    pub(crate) fn of(track: &RemoteTrack, name: String) -> Self {
+        Self {
+            participant: track.participant.into(),
+            name,
+            track: track.track.into(),
+            kind: kind(track.media.kind),
+            codec: codec(track.media.codec),
+            label: track.media.label.clone(),
+            width: track.media.width,
+            height: track.media.height,
+        }
+    }
+}
+
+pub(crate) const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Microphone => "microphone",
+        Kind::Camera => "camera",
+        Kind::Screen => "screen",
+        Kind::ScreenAudio => "screen_audio",
+        Kind::Data => "data",
+    }
+}
+
+const fn codec(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
+        Codec::Av1 => "av1",
+        Codec::H264 => "h264",
+        Codec::Raw => "raw",
+    }
+}
+
+pub(crate) const fn departure(how: Departure) -> &'static str {
+    match how {
+        Departure::Left => "left",
+        Departure::Reaped => "reaped",
+        Departure::Moved => "moved",
+    }
+}
+
+pub(crate) const fn connection(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Connecting => "connecting",
+        ConnectionState::Connected => "connected",
+        ConnectionState::Reconnecting => "reconnecting",
+        ConnectionState::ControlLost => "control_lost",
+    }
+}
