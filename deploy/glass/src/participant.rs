@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeSet, io::Write, process::ExitCode};
 
-use conclave_glass::{file, secrets};
+use conclave_glass::{open, place, secrets};
 
 fn main() -> ExitCode {
-    let mut file = match file() {
+    let mut file = match place().and_then(|path| open(&path)) {
         Ok(file) => file,
         Err(words) => {
             eprintln!("glass-participant: {words}");

@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use conclave_glass::{Recorder, file};
+use conclave_glass::{Recorder, place};
 
 fn main() -> ExitCode {
-    match file() {
-        Ok(file) => conclave_relay::cli::main(Recorder::new(file)),
+    match place() {
+        Ok(folder) => conclave_relay::cli::main(Recorder::new(folder)),
         Err(words) => {
             eprintln!("glass-relay: {words}");
             ExitCode::from(2)

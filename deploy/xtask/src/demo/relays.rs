@@ -93,8 +93,10 @@ impl Drop for Relays {
 impl Relay {
     fn start(programs: &Programs, name: &'static str, folder: &Path, config: &Path) -> Result<Self> {
         let log = File::create(folder.join("relay.log")).context("the relay's log cannot be made")?;
+        let seen = folder.join("seen");
+        fs::create_dir_all(&seen).context("the folder for what the relay sees cannot be made")?;
         let mut child = Command::new(&programs.glass_relay)
-            .env("CONCLAVE_GLASS_FILE", folder.join("seen.bin"))
+            .env("CONCLAVE_GLASS", &seen)
             .arg("--config")
             .arg(config)
             .args(["--set", "log.level=debug"])

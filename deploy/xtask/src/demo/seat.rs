@@ -214,7 +214,7 @@ impl Seat {
         let records = folder.join(RECORDINGS);
         std::fs::create_dir_all(&records).context("a participant's folder cannot be made")?;
         let mut command = Command::new(&stage.programs.glass_participant);
-        command.env("CONCLAVE_GLASS_FILE", folder.join(SECRETS));
+        command.env("CONCLAVE_GLASS", folder.join(SECRETS));
         match link {
             None => command.arg("create").args(["--title", marker::TITLE]),
             Some(link) => command.arg("join").arg(link),
