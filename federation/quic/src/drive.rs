@@ -202,6 +202,9 @@ impl<O: Observer> Driver<O> {
         }
         if self.batch == 0 {
             self.look_for_space();
+            if self.is_tick_due(context) {
+                self.on_tick();
+            }
         }
         loop {
             if let Some(net) = self.out.pop_front() {

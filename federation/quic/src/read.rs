@@ -176,3 +176,6 @@ fn look(reading: &mut Reading) -> Look {
 fn whole(first: Bytes, joined: BytesMut) -> Bytes {
     if joined.is_empty() { first } else { joined.freeze() }
 }
+
+#[cfg(test)]
+mod tests;
