@@ -9,7 +9,7 @@ use openmls_traits::OpenMlsProvider;
 use rand_chacha::ChaCha20Rng;
 
 pub(crate) use self::{
-    crypto::{Crypto, fill},
+    crypto::{Crypto, SUITE, fill},
     storage::Storage,
 };
 

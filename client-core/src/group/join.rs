@@ -1,0 +1,316 @@
+//! The way in: a request with a fresh key package, and what has to hold of the answer before it is believed.
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::{Instance, JoinId},
+    limits::MAX_REQUEST_BODY,
+    log::Position,
+    proof::{Signature, SigningKey, VerifyingKey},
+    record::RoomRecord,
+    wire::{
+        Blob, Wire,
+        message::{Admitted, EntryHeader, EntryKind, Join},
+    },
+};
+use openmls::prelude::{
+    KeyPackageBuilder, MlsMessageBodyIn, MlsMessageIn, StagedWelcome,
+    tls_codec::{DeserializeBytes, Serialize},
+};
+use openmls_traits::OpenMlsProvider;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use super::{
+    EpochBox, Group, LeafSigner, Parts, Request, RequestKind,
+    entry::Part,
+    epoch,
+    found::{GROUP_ID, fork},
+    node,
+    request::{MAX_ATTEMPT, join_message},
+    roster_hash,
+};
+use crate::{
+    leaf::{Bind, Profile, genesis_hash},
+    provider::{self, Provider},
+    room::{JoinKeys, LinkSecret},
+};
+
+/// Where a joiner stands: the room's record as the hub gave it, and the call that is on.
+#[derive(Clone, Debug)]
+pub struct Lobby {
+    /// Verified against the room id of the link.
+    pub record: RoomRecord,
+    /// From the link.
+    pub link: LinkSecret,
+    /// The call.
+    pub instance: Instance,
+    /// Its group: `Resolved::group`.
+    pub group: Bytes,
+}
+
+/// Somebody on the way in.
+pub struct Joining {
+    lobby: Lobby,
+    keys: JoinKeys,
+    bind: Bind,
+    profile: Profile,
+    rng: ChaCha20Rng,
+    provider: Provider,
+    signer: LeafSigner,
+    kind: RequestKind,
+    attempt: u8,
+    id: JoinId,
+    body: Blob<MAX_REQUEST_BODY>,
+}
+
+/// Why one does not get in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The link is of another generation, or of another room.
+    #[error("the link is not this room's current one: ask for a fresh link")]
+    Link,
+    /// The hub's group id is not one of this room and call.
+    #[error("the hub does not say which call is on: try again, or ask the relay's operator")]
+    NoCall,
+    /// The request could not be made.
+    #[error("the request could not be made: start again")]
+    Request,
+    /// The answer is for somebody else, or not the hub's.
+    #[error("the hub's answer does not fit the request: try again")]
+    Answer,
+    /// The welcome does not open.
+    #[error("the welcome cannot be opened: ask again")]
+    Welcome,
+    /// The group is not of this room and call.
+    #[error("the group is not of this room and call: ask for a fresh link")]
+    Group,
+    /// Somebody in it is not who they claim to be.
+    #[error("somebody in the group is not what a participant of this call is: leave and ask the others")]
+    Member,
+    /// The box of the epoch does not fit the record or the tree.
+    #[error("the secrets handed over do not fit the room's record: ask again")]
+    Box,
+}
+
+impl Joining {
+    /// Sets out. `founder` is the founder's key, when it is them who come back.
+    ///
+    /// # Errors
+    /// When the link does not fit the record, or no call is on.
+    pub fn new(seed: [u8; 32], lobby: Lobby, profile: Profile, founder: Option<&SigningKey>) -> Result<Self, JoinError> {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let signer = LeafSigner::fresh(&mut rng);
+        Self::with(rng, signer, lobby, profile, founder, RequestKind::Join)
+    }
+
+    fn with(
+        mut rng: ChaCha20Rng,
+        signer: LeafSigner,
+        lobby: Lobby,
+        profile: Profile,
+        founder: Option<&SigningKey>,
+        kind: RequestKind,
+    ) -> Result<Self, JoinError> {
+        let keys = lobby.link.keys_of(&lobby.record).ok_or(JoinError::Link)?;
+        let named = [lobby.record.room.as_bytes().as_slice(), &lobby.instance.0.to_be_bytes()].concat();
+        if lobby.group.len() != GROUP_ID || !lobby.group.starts_with(&named) {
+            return Err(JoinError::NoCall);
+        }
+        let bind = Bind { room: lobby.record.room, instance: lobby.instance, genesis: genesis_hash(&lobby.group) };
+        let profile = match founder {
+            Some(founder) => profile.by_founder(founder, &bind, &signer.0.verifying_key()),
+            None => profile,
+        };
+        let provider = Provider::new(fork(&mut rng));
+        let mut joining = Self {
+            lobby,
+            keys,
+            bind,
+            profile,
+            rng,
+            provider,
+            signer,
+            kind,
+            attempt: 0,
+            id: JoinId::new([0; 16]),
+            body: Blob::default(),
+        };
+        joining.again()?;
+        Ok(joining)
+    }
+
+    /// Makes a new request, with a new id and a new key package under the same leaf key: the answer to an earlier one was
+    /// lost or did not fit.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn again(&mut self) -> Result<(), JoinError> {
+        self.provider = Provider::new(fork(&mut self.rng));
+        self.attempt = self.attempt.saturating_add(1).min(MAX_ATTEMPT);
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        self.id = JoinId::new(id);
+        let mut reply = [0; 32];
+        self.rng.fill_bytes(&mut reply);
+        let extensions = node::leaf_extensions(&self.profile, &self.bind).map_err(|_| JoinError::Request)?;
+        let bundle = KeyPackageBuilder::new()
+            .key_package_lifetime(node::lifetime())
+            .leaf_node_capabilities(node::capabilities())
+            .leaf_node_extensions(extensions)
+            .build(provider::SUITE, &self.provider, &self.signer, node::credential(&self.signer.0))
+            .map_err(|_| JoinError::Request)?;
+        let key_package = bundle.key_package().tls_serialize_detached().map_err(|_| JoinError::Request)?;
+        let mut request = Request {
+            id: self.id,
+            instance: self.lobby.instance,
+            kind: self.kind,
+            attempt: self.attempt,
+            key_package: Blob::new(key_package.into()).ok_or(JoinError::Request)?,
+            note: None,
+            // Sealed refusals are not spoken yet: a key that nobody holds.
+            reply,
+            key: self.signer.0.verifying_key(),
+            signature: Signature::new([0; 64]),
+        };
+        request.sign(&self.signer.0);
+        self.body = request.seal(&mut self.rng, &self.keys, &self.lobby.record).map_err(|_| JoinError::Request)?;
+        Ok(())
+    }
+
+    /// The request for the hub; the caller says `via`. The same id and body until [`Joining::again`], so that a reconnect
+    /// resumes it.
+    #[must_use]
+    pub fn request(&self, unix_ms: u64) -> Option<Join> {
+        join_message(&self.lobby.record, &self.keys, self.lobby.instance, self.id, &self.body, unix_ms)
+    }
+
+    /// The id of the current request.
+    #[must_use]
+    pub const fn id(&self) -> JoinId {
+        self.id
+    }
+
+    /// Our leaf key's public half.
+    #[must_use]
+    pub fn key(&self) -> VerifyingKey {
+        self.signer.0.verifying_key()
+    }
+
+    /// Takes the hub's answer. On an error the request is spent: [`Joining::again`].
+    ///
+    /// # Errors
+    /// Says what of the answer does not hold.
+    pub fn admitted(&mut self, admitted: &Admitted) -> Result<Group, JoinError> {
+        let header = &admitted.header;
+        self.check_answer(admitted)?;
+        let welcome =
+            self.keys.seal.open(&Part::Welcome.associated(header), admitted.welcome.bytes()).map_err(|_| JoinError::Welcome)?;
+        let welcome = MlsMessageIn::tls_deserialize_exact_bytes(&welcome).map_err(|_| JoinError::Welcome)?;
+        let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else { return Err(JoinError::Welcome) };
+        let provider = std::mem::replace(&mut self.provider, Provider::new(fork(&mut self.rng)));
+        let mls = StagedWelcome::build_from_welcome(&provider, &node::join_config(), welcome)
+            .map_err(|_| JoinError::Welcome)?
+            // All leaves live for ever, which is checked below: nobody's clock has a say.
+            .skip_lifetime_validation()
+            .replace_old_group()
+            .build()
+            .and_then(|staged| staged.into_group(&provider))
+            .map_err(|_| JoinError::Welcome)?;
+
+        let record = &self.lobby.record;
+        if mls.group_id().as_slice() != self.lobby.group || mls.ciphersuite() != provider::SUITE {
+            return Err(JoinError::Group);
+        }
+        let state = node::room_state(mls.extensions()).ok_or(JoinError::Group)?;
+        if state.record != record.hash() || state.generation != record.generation {
+            return Err(JoinError::Group);
+        }
+        let mut keys = Vec::new();
+        for member in mls.members() {
+            let node = mls.public_group().leaf(member.index).ok_or(JoinError::Member)?;
+            let (key, profile) = node::check_leaf(node, &self.bind).map_err(|_| JoinError::Member)?;
+            // Only the founder's word makes a host, until hosts can name others.
+            if state.hosts.contains(&key) && !profile.is_host(&record.founder, &self.bind, &key) {
+                return Err(JoinError::Member);
+            }
+            if keys.contains(&key) {
+                return Err(JoinError::Member);
+            }
+            keys.push(key);
+        }
+        let own = mls.own_leaf_node().ok_or(JoinError::Group)?;
+        if own.signature_key().as_slice() != self.signer.0.verifying_key().as_bytes()
+            || keys.len() > usize::from(state.max_members)
+        {
+            return Err(JoinError::Group);
+        }
+
+        let contents = epoch::box_key(&mls, provider.crypto())
+            .ok()
+            .and_then(|key| key.open(&Part::Box.associated(header), admitted.epoch_box.bytes()).ok())
+            .and_then(|plain| EpochBox::decode(&Bytes::copy_from_slice(&plain)).ok())
+            .ok_or(JoinError::Box)?;
+        if contents.generation != record.generation
+            || contents.record != record.hash()
+            || contents.roster != roster_hash(keys)
+            || contents.seq != header.seq
+            || contents.link != self.lobby.link
+        {
+            return Err(JoinError::Box);
+        }
+        let access_keys = contents.access.keys_of(record).ok_or(JoinError::Box)?;
+        Group::assemble(Parts {
+            mls,
+            provider,
+            rng: fork(&mut self.rng),
+            signer: self.signer.clone(),
+            record: record.clone(),
+            bind: self.bind,
+            link: self.lobby.link.clone(),
+            access: contents.access.clone(),
+            join_keys: self.keys.clone(),
+            access_keys,
+            position: Position { seq: header.seq.saturating_add(1), head: header.head() },
+            state,
+        })
+        .map_err(|_| JoinError::Group)
+    }
+
+    fn check_answer(&self, admitted: &Admitted) -> Result<(), JoinError> {
+        let header = &admitted.header;
+        let hub = self.lobby.record.hub().ok_or(JoinError::Answer)?.relay;
+        let fits = header.version == EntryHeader::VERSION
+            && header.room == self.lobby.record.room
+            && header.instance == self.lobby.instance
+            && header.kind == EntryKind::Commit
+            && header.generation == self.lobby.record.generation
+            && header.served.contains(&self.id)
+            && header.welcome_hash == EntryHeader::welcome_hash(&admitted.welcome)
+            && super::says(&admitted.head, header, hub);
+        if fits { Ok(()) } else { Err(JoinError::Answer) }
+    }
+}
+
+impl Group {
+    /// The way back for those who lost the thread: the same key asks for a new leaf. What was held of the group is wiped.
+    ///
+    /// # Errors
+    /// When the request cannot be made.
+    pub fn rejoin(self) -> Result<Joining, JoinError> {
+        let profile = self.member(self.me()).map_or_else(|| Profile::named(""), |member| member.profile);
+        let lobby = Lobby {
+            record: self.record,
+            link: self.link,
+            instance: self.bind.instance,
+            group: Bytes::copy_from_slice(self.mls.group_id().as_slice()),
+        };
+        // The founder's word is in the profile already, and is for this key in this call.
+        Joining::with(self.rng, self.signer, lobby, profile, None, RequestKind::Rejoin)
+    }
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Joining").field("id", &self.id).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
