@@ -6,49 +6,38 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
 use conclave_federation::{
-    id::RelayId,
-    io::{Closed, Dial, DialError, DialKey, Net, Now, Outlet, SessionKey, Side, StreamKey, Wrote},
+    io::{Closed, DialError, Net, Now, Outlet, SessionKey},
     wire::code::Code,
 };
-use quinn::{Connection, Incoming};
+use quinn::Incoming;
 
 use crate::{
-    accept::{Admission, HandshakeError, Load, admit, shake},
-    config::{LEAST_DATAGRAM, Role},
-    dial::dial,
+    accept::Load,
     endpoint::Endpoint,
     observe::{Counters, Observer, Path},
     ready::{Part, Ready, Source},
-    session::{Announced, Session, Waiting, why},
-    tls,
-    write::Desk,
+    session::{Announced, Session, why},
 };
+use attempt::{Attempt, Work};
+
+mod attempt;
+mod outlet;
 
 /// Events given before the loop lets QUIC's own tasks run, which send what was written meanwhile.
 const BATCH: u32 = 32;
 /// The same by time: handling one event may mean a write to each of hundreds of subscribers.
 const BATCH_TIME: Duration = Duration::from_millis(1);
+/// Sources looked at without an event for the machine, before QUIC's own tasks run: a flood of handshakes gives none.
+const MAX_SILENT: u32 = 256;
 /// How often the space for a datagram that did not fit is looked at: QUIC does not tell.
 const DATAGRAM_TICK: Duration = Duration::from_millis(5);
 /// How often send windows of sessions that were written to are brought back to what their path carries.
 const WINDOW_TICK: Duration = Duration::from_millis(200);
-
-/// A handshake or dial under way.
-struct Attempt {
-    work: Work,
-    waker: Waker,
-}
-
-enum Work {
-    Accepted { proven: bool, shaking: Waiting<Result<Connection, HandshakeError>> },
-    Dialled { key: DialKey, dialling: Waiting<Result<(Connection, RelayId), DialError>> },
-}
 
 /// Owns the port and its connections; moves bytes between them and a machine.
 ///
@@ -171,24 +160,6 @@ impl<O: Observer> Driver<O> {
         }
     }
 
-    /// Reaches a relay; answered by [`Net::Connected`] or [`Net::DialFailed`].
-    pub fn dial(&mut self, wanted: Dial) {
-        let key = wanted.key;
-        if self.load.stopping || self.sessions.len() >= self.endpoint.limits.sessions {
-            self.out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
-            return;
-        }
-        let dialling = dial(self.endpoint.quic.clone(), Arc::clone(&self.endpoint.dialling), wanted);
-        self.attempt(Work::Dialled { key, dialling: Box::pin(dialling) });
-    }
-
-    fn attempt(&mut self, work: Work) {
-        self.attempts_begun += 1;
-        let bell = self.ready.bell(Source::Attempt(self.attempts_begun));
-        bell.ring();
-        self.attempts.insert(self.attempts_begun, Attempt { work, waker: Waker::from(bell) });
-    }
-
     /// The next thing that the network did. May be dropped and called again at any time.
     pub async fn next(&mut self) -> Net {
         poll_fn(|context| self.poll_next(context)).await
@@ -206,7 +177,7 @@ impl<O: Observer> Driver<O> {
                 self.on_tick();
             }
         }
-        loop {
+        for _ in 0..MAX_SILENT {
             if let Some(net) = self.out.pop_front() {
                 self.batch += 1;
                 return Poll::Ready(net);
@@ -224,6 +195,7 @@ impl<O: Observer> Driver<O> {
                 }
             }
         }
+        self.rest(context, true)
     }
 
     fn rest(&mut self, context: &mut Context<'_>, again: bool) -> Poll<Net> {
@@ -272,119 +244,6 @@ impl<O: Observer> Driver<O> {
                 }
             }
         }
-    }
-
-    fn serve_port(&mut self) {
-        let quic = &self.endpoint.quic;
-        let poll = self.port.poll(|| {
-            let quic = quic.clone();
-            Box::pin(async move { quic.accept().await })
-        });
-        let Poll::Ready(Some(incoming)) = poll else { return };
-        self.port.bell.ring();
-        let proven = incoming.remote_address_validated();
-        self.load.sessions = self.sessions.len();
-        match admit(self.endpoint.limits, self.load, proven) {
-            Admission::Begin => match incoming.accept() {
-                Ok(connecting) => {
-                    self.load.handshakes += 1;
-                    self.load.unproven += usize::from(!proven);
-                    self.attempt(Work::Accepted { proven, shaking: Box::pin(shake(connecting)) });
-                }
-                Err(_) => self.counters.handshakes_failed += 1,
-            },
-            Admission::Prove => {
-                self.counters.retries += 1;
-                // Fails only for addresses that are proven, which are not asked again.
-                let _ = incoming.retry();
-            }
-            Admission::Refuse => {
-                self.counters.handshakes_refused += 1;
-                incoming.refuse();
-            }
-        }
-    }
-
-    fn serve_attempt(&mut self, number: u64) {
-        let Some(Attempt { work, waker }) = self.attempts.remove(&number) else { return };
-        let mut context = Context::from_waker(&waker);
-        match work {
-            Work::Accepted { proven, mut shaking } => {
-                let poll = catch_unwind(AssertUnwindSafe(|| shaking.as_mut().poll(&mut context)));
-                if let Ok(Poll::Pending) = poll {
-                    self.attempts.insert(number, Attempt { work: Work::Accepted { proven, shaking }, waker });
-                    return;
-                }
-                self.load.handshakes = self.load.handshakes.saturating_sub(1);
-                self.load.unproven = self.load.unproven.saturating_sub(usize::from(!proven));
-                match poll {
-                    Ok(Poll::Ready(Ok(connection))) => self.accepted(connection),
-                    Ok(Poll::Ready(Err(HandshakeError::TimedOut))) => self.counters.handshakes_timed_out += 1,
-                    Ok(Poll::Ready(Err(HandshakeError::Alpn))) => self.counters.handshakes_alpn += 1,
-                    Ok(Poll::Ready(Err(HandshakeError::Other)) | Poll::Pending) => self.counters.handshakes_failed += 1,
-                    Err(_) => self.counters.panics += 1,
-                }
-            }
-            Work::Dialled { key, mut dialling } => {
-                match catch_unwind(AssertUnwindSafe(|| dialling.as_mut().poll(&mut context))) {
-                    Ok(Poll::Pending) => {
-                        self.attempts.insert(number, Attempt { work: Work::Dialled { key, dialling }, waker });
-                    }
-                    Ok(Poll::Ready(Ok((connection, relay)))) => self.dialled(key, connection, relay),
-                    Ok(Poll::Ready(Err(why))) => self.dial_failed(key, why),
-                    Err(_) => {
-                        self.counters.panics += 1;
-                        self.dial_failed(key, DialError::Unreachable);
-                    }
-                }
-            }
-        }
-    }
-
-    fn dial_failed(&mut self, dial: DialKey, why: DialError) {
-        let counter = match why {
-            DialError::Unreachable => &mut self.counters.dials_unreachable,
-            DialError::UnknownName => &mut self.counters.dials_unknown_name,
-            DialError::WrongKey => &mut self.counters.dials_wrong_key,
-            DialError::NotConclave => &mut self.counters.dials_not_conclave,
-        };
-        *counter += 1;
-        self.out.push_back(Net::DialFailed { dial, why });
-    }
-
-    /// A handshake that somebody began with us is complete. All of them speak `conclave/1` so far; a connection that
-    /// speaks another protocol of the same port would turn off here, by `Connection::handshake_data`.
-    fn accepted(&mut self, connection: Connection) {
-        let carries = connection.max_datagram_size().is_some_and(|size| size >= LEAST_DATAGRAM);
-        let (true, Some(exporter)) = (carries, tls::exporter(&connection)) else {
-            self.counters.sessions_unfit += 1;
-            let words = "this path or your software does not carry datagrams of 1,100 bytes";
-            connection.close(u32::from(Code::UNSUPPORTED.0).into(), words.as_bytes());
-            return;
-        };
-        self.counters.handshakes_ok += 1;
-        let session = self.begin(connection, Role::Client);
-        self.out.push_back(Net::Connected { session: session.key, side: Side::Accepted, exporter });
-        self.sessions.insert(session.key, session);
-    }
-
-    fn dialled(&mut self, dial: DialKey, connection: Connection, relay: RelayId) {
-        let Some(exporter) = tls::exporter(&connection) else {
-            return self.dial_failed(dial, DialError::NotConclave);
-        };
-        let role = if self.endpoint.relay().is_some() { Role::Link } else { Role::Client };
-        let mut session = self.begin(connection, role);
-        if !session.open_control() {
-            return self.dial_failed(dial, DialError::NotConclave);
-        }
-        self.counters.dials_ok += 1;
-        self.out.push_back(Net::Connected { session: session.key, side: Side::Dialled(dial, relay), exporter });
-        self.sessions.insert(session.key, session);
-    }
-
-    fn begin(&mut self, connection: Connection, role: Role) -> Session {
-        self.sessions_begun += 1;
-        Session::new(SessionKey(self.sessions_begun), connection, role, &self.ready)
     }
 
     fn serve_session(&mut self, key: SessionKey, part: Part) {
@@ -526,65 +385,5 @@ fn session_of(net: &Net) -> Option<SessionKey> {
         | Net::Stopped { session, .. }
         | Net::Writable { session }
         | Net::Closed { session, .. } => Some(*session),
-    }
-}
-
-impl<O: Observer> Outlet for Driver<O> {
-    fn open_uni(&mut self, session: SessionKey, priority: u8) -> Option<StreamKey> {
-        self.sessions.get_mut(&session)?.open_uni(priority, &mut self.counters)
-    }
-
-    fn open_bidi(&mut self, session: SessionKey) -> Option<StreamKey> {
-        self.sessions.get_mut(&session)?.open_bidi(&mut self.counters)
-    }
-
-    fn write(&mut self, session: SessionKey, stream: StreamKey, chunks: &mut [Bytes]) -> Wrote {
-        let Some(session) = self.sessions.get_mut(&session) else { return Wrote::Gone };
-        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
-        let wrote = session.write(stream, chunks, desk);
-        if self.tick.is_none() {
-            self.set_tick(WINDOW_TICK);
-        }
-        wrote
-    }
-
-    fn finish(&mut self, session: SessionKey, stream: StreamKey) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.finish(stream);
-        }
-    }
-
-    fn reset(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.reset(stream, code);
-        }
-    }
-
-    fn stop(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.stop(stream, code);
-            self.out
-                .retain(|net| !matches!(net, Net::Data { session: of, stream: on, .. } if (*of, *on) == (session.key, stream)));
-        }
-    }
-
-    fn datagram(&mut self, session: SessionKey, bytes: Bytes) -> Wrote {
-        let Some(found) = self.sessions.get_mut(&session) else { return Wrote::Gone };
-        let was_crowded = found.blocked_datagram.is_some();
-        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
-        let wrote = found.datagram(bytes, desk);
-        if wrote == Wrote::Blocked && !was_crowded {
-            self.crowded.push(session);
-            self.set_tick(DATAGRAM_TICK);
-        }
-        wrote
-    }
-
-    fn close(&mut self, session: SessionKey, code: Code, words: &str) {
-        let Some(found) = self.sessions.remove(&session) else { return };
-        found.close(code, words);
-        self.out.retain(|net| session_of(net) != Some(session));
-        self.counters.sessions_closed += 1;
-        self.out.push_back(Net::Closed { session, why: Closed::ByUs });
     }
 }
