@@ -7,6 +7,7 @@ pub mod api;
 mod catalog;
 mod client;
 pub mod code;
+pub mod committer;
 mod frame;
 pub mod group;
 mod heartbeat;
