@@ -70,6 +70,7 @@ fn exit_of(failure: &RoomFailure) -> Exit {
             | ClientError::Refused { .. }
             | ClientError::NobodyAnswered
             | ClientError::Declined
+            | ClientError::NobodyThere
             | ClientError::Full
             | ClientError::Removed => Exit::Refused,
         },
