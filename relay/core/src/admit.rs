@@ -1,0 +1,156 @@
+//! Who may do what, and how often: proofs against a room's record, and token buckets.
+
+use std::time::Duration;
+
+use conclave_federation::{
+    id::{Instance, RelayId},
+    io::Now,
+    limits::CLOCK_LEEWAY_MS,
+    proof::{AttachClaim, Capability, Label},
+    record::RoomRecord,
+    wire::{
+        code::Code,
+        message::{Attach, Join},
+    },
+};
+
+use crate::limits::Rate;
+
+/// A token bucket that may be filled at first; thousandths of tokens, so that slow rates are exact.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    level: u64,
+    at: Duration,
+    fresh: bool,
+}
+
+const MILLI: u64 = 1_000;
+
+impl Bucket {
+    /// Full.
+    pub(crate) const fn new() -> Self {
+        Self { level: 0, at: Duration::ZERO, fresh: true }
+    }
+
+    fn refill(&mut self, now: Duration, rate: Rate) {
+        let full = rate.burst.saturating_mul(MILLI);
+        if self.fresh {
+            self.fresh = false;
+            self.level = full;
+            self.at = now;
+            return;
+        }
+        let elapsed = u64::try_from(now.saturating_sub(self.at).as_millis()).unwrap_or(u64::MAX);
+        if elapsed > 0 {
+            self.level = self.level.saturating_add(elapsed.saturating_mul(rate.per_second)).min(full);
+            self.at = now;
+        }
+    }
+
+    /// Takes `count` tokens, or none.
+    pub(crate) fn take(&mut self, now: Duration, rate: Rate, count: u64) -> bool {
+        self.refill(now, rate);
+        let wanted = count.saturating_mul(MILLI);
+        if wanted > self.level {
+            return false;
+        }
+        self.level -= wanted;
+        true
+    }
+}
+
+/// Whether a client may attach: its own proof, and the capability that it hands over.
+///
+/// # Errors
+/// The code for the client.
+pub(crate) fn attach(now: Now, relay: RelayId, nonce: &[u8; 32], attach: &Attach, record: &RoomRecord) -> Result<(), Code> {
+    if attach.role != 0 {
+        return Err(Code::UNSUPPORTED);
+    }
+    if attach.generation != record.generation {
+        return Err(Code::STALE_GENERATION);
+    }
+    let claim = AttachClaim {
+        relay,
+        authority: "",
+        nonce,
+        room: attach.room,
+        instance: attach.instance,
+        generation: attach.generation,
+        role: attach.role,
+    };
+    if !record.access.verify(Label::Attach, &claim.bytes(), &attach.signature) {
+        return Err(Code::BAD_PROOF);
+    }
+    capability(now, relay, attach.instance, &attach.capability, record)
+}
+
+/// Whether `presenter` may use this capability for this call of the record's room.
+///
+/// # Errors
+/// The code for whoever showed it.
+pub(crate) fn capability(
+    now: Now,
+    presenter: RelayId,
+    instance: Instance,
+    capability: &Capability,
+    record: &RoomRecord,
+) -> Result<(), Code> {
+    if capability.room != record.room {
+        return Err(Code::BAD_PROOF);
+    }
+    if capability.instance != instance {
+        return Err(Code::WRONG_INSTANCE);
+    }
+    capability.check(presenter, &record.access, record.generation, now.unix_ms).map_err(Code::from)
+}
+
+/// Whether a capability that was good once still is.
+pub(crate) const fn is_alive(now: Now, expires: u64) -> bool {
+    expires.saturating_add(CLOCK_LEEWAY_MS) >= now.unix_ms
+}
+
+/// Whether a join request comes from a holder of the link, for this hub, now.
+///
+/// # Errors
+/// The code for the joiner.
+pub(crate) fn join(now: Now, hub: RelayId, join: &Join, record: &RoomRecord) -> Result<(), Code> {
+    if join.time.abs_diff(now.unix_ms) > CLOCK_LEEWAY_MS {
+        return Err(Code::EXPIRED);
+    }
+    let claim = Join::claim(hub, join.room, join.instance, join.id, join.time, join.body.bytes());
+    if record.join.verify(Label::Request, &claim, &join.signature) { Ok(()) } else { Err(Code::BAD_PROOF) }
+}
+
+/// What a refused proof means to people, and what to do.
+pub(crate) const fn words(code: Code) -> &'static str {
+    match code {
+        Code::BAD_PROOF => "the proof does not fit this room: join with the current link",
+        Code::STALE_GENERATION => "the room's keys have changed: ask for the current link",
+        Code::EXPIRED => "the proof has expired: renew it, and check the clock",
+        Code::FOREIGN_PROOF => "the proof was made for another relay: connect to the relay it was made for",
+        Code::WRONG_INSTANCE => "that call is over or has not begun: ask again what the room's current call is",
+        Code::NOT_ATTACHED => "not attached to this room: attach first",
+        Code::UNKNOWN_ROOM => "this relay does not know the room: check the link, or register the room first",
+        Code::UNSUPPORTED => "this relay does not speak that yet: update it",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let rate = Rate { per_second: 2, burst: 3 };
+        let mut bucket = Bucket::new();
+        let at = Duration::from_secs(100);
+        assert!((0..3).all(|_| bucket.take(at, rate, 1)));
+        assert!(!bucket.take(at, rate, 1));
+        assert!(!bucket.take(at + Duration::from_millis(400), rate, 1));
+        assert!(bucket.take(at + Duration::from_millis(500), rate, 1));
+        assert!(!bucket.take(at + Duration::from_millis(501), rate, 1));
+        assert!(!bucket.take(at + Duration::from_secs(900), rate, 4), "never more than the burst");
+    }
+}

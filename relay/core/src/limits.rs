@@ -1,0 +1,155 @@
+//! What one relay gives: its operator's choice, unlike the protocol's maxima in [`conclave_federation::limits`].
+//! Each field says whom it counts; a link counts for nobody but itself, or one operator's link would throttle its clients.
+
+use std::time::Duration;
+
+/// A token bucket: so many at once, so many a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// Refill for a second.
+    pub per_second: u64,
+    /// Size of the bucket.
+    pub burst: u64,
+}
+
+impl Rate {
+    const fn new(per_second: u64, burst: u64) -> Self {
+        Self { per_second, burst }
+    }
+}
+
+/// Bounds of one relay. The defaults fit two cores and 2 GiB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions of any kind, whole relay.
+    pub sessions: usize,
+    /// Sessions with other relays, whole relay.
+    pub links: usize,
+    /// Rooms, whole relay: those ordered here and those followed.
+    pub rooms: usize,
+    /// Records of rooms that nobody here is in, whole relay; the oldest goes first.
+    pub cached_records: usize,
+    /// Rooms one client session may be attached to.
+    pub rooms_per_session: usize,
+    /// Tracks in one room.
+    pub tracks_per_room: usize,
+    /// Tracks published by one client session.
+    pub tracks_per_session: usize,
+    /// Subscriptions of one client session.
+    pub subscriptions_per_client: usize,
+    /// Subscriptions of one link.
+    pub subscriptions_per_link: usize,
+    /// Join requests of one client session that are open at once.
+    pub joins_per_session: usize,
+    /// Appends of one room that wait for the store.
+    pub waiting_appends: usize,
+    /// Requests that wait for one link to come up.
+    pub waiting_for_link: usize,
+    /// Control messages of one client session, subscriptions apart.
+    pub control: Rate,
+    /// Subscriptions of one client session begun or ended: a newcomer to a large room asks for everybody at once.
+    pub subscribing: Rate,
+    /// Control messages of one link.
+    pub link_control: Rate,
+    /// Entries one client session offers.
+    pub session_commits: Rate,
+    /// Entries offered to one room, wherever they come from.
+    pub room_commits: Rate,
+    /// Bytes of objects one client session sends; on a link, of one track.
+    pub ingress_bytes: Rate,
+    /// Objects one client session sends; on a link, of one track.
+    pub ingress_objects: Rate,
+    /// How long a client session may send too much before it is closed; what is too much is dropped meanwhile.
+    pub ingress_patience: Duration,
+    /// Bytes that wait for one blocked subscriber of one track.
+    pub egress_queue: usize,
+    /// How long they may wait: half a key frame interval keeps a burst but not a backlog.
+    pub egress_age: Duration,
+    /// Bytes that wait for one blocked client session, all tracks together.
+    pub egress_client: usize,
+    /// Bytes that wait for one blocked link, all tracks together.
+    pub egress_link: usize,
+    /// Bytes of one track's cached group.
+    pub cache_track: usize,
+    /// Bytes of all cached groups, whole relay.
+    pub cache_total: usize,
+    /// Bytes of all retained objects of reliable tracks, whole relay; beyond it windows are kept at one sixteenth.
+    pub retained_total: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const MIB: usize = 1024 * KIB;
+        Self {
+            sessions: 4_096,
+            links: 256,
+            rooms: 2_000,
+            cached_records: 4_096,
+            rooms_per_session: 16,
+            tracks_per_room: 4_096,
+            tracks_per_session: 64,
+            subscriptions_per_client: 2_048,
+            subscriptions_per_link: 16_384,
+            joins_per_session: 4,
+            waiting_appends: 8,
+            waiting_for_link: 256,
+            control: Rate::new(20, 60),
+            subscribing: Rate::new(200, 1_024),
+            link_control: Rate::new(2_000, 8_000),
+            session_commits: Rate::new(2, 10),
+            room_commits: Rate::new(10, 30),
+            // 24 Mbit/s: a camera, a screen and both again while a key frame passes.
+            ingress_bytes: Rate::new(3_000_000, 6_000_000),
+            ingress_objects: Rate::new(2_000, 4_000),
+            ingress_patience: Duration::from_secs(10),
+            egress_queue: 256 * KIB,
+            egress_age: Duration::from_millis(500),
+            egress_client: MIB,
+            egress_link: 8 * MIB,
+            cache_track: 2 * MIB,
+            cache_total: 256 * MIB,
+            retained_total: 512 * MIB,
+        }
+    }
+}
+
+/// A hub takes a lost attachment for alive this long: a client that changes networks is back within it.
+pub const LOST_GRACE: Duration = Duration::from_secs(20);
+/// A log is kept this long after the last attached member left.
+pub const LOG_LIFE: Duration = Duration::from_secs(3_600);
+/// Key frame requests of one track pass at most once in this time.
+pub const KEY_FRAME_SPACING: Duration = Duration::from_millis(500);
+/// After a failed write a room refuses entries this long, then tries the store again.
+pub const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// First pause before a relay is dialled again; doubles up to [`REDIAL_MAX`], each time jittered by half.
+pub const REDIAL_MIN: Duration = Duration::from_millis(500);
+/// See [`REDIAL_MIN`].
+pub const REDIAL_MAX: Duration = Duration::from_secs(60);
+/// A link that was up this long is dialled again at once when it breaks.
+pub const LINK_PROVED: Duration = Duration::from_secs(10);
+/// A request waits this long for its link to come up.
+pub const LINK_PATIENCE: Duration = Duration::from_secs(5);
+/// First pause before a refused upstream subscription is tried again; doubles up to [`RESUBSCRIBE_MAX`].
+pub const RESUBSCRIBE_MIN: Duration = Duration::from_millis(250);
+/// See [`RESUBSCRIBE_MIN`].
+pub const RESUBSCRIBE_MAX: Duration = Duration::from_secs(8);
+/// A track that a fresh directory snapshot does not name any more is believed to be gone after this: its relay may be about to
+/// announce it again to a hub that was restarted.
+pub const DOUBT: Duration = Duration::from_secs(5);
+/// Changes of a directory before a new snapshot.
+pub const DIRECTORY_CHANGES: u64 = 64;
+/// Join requests a hub remembers in one room, open or answered.
+pub const MAX_REMEMBERED_JOINS: usize = 1_024;
+/// Streams of one track that its publisher may have open at once: layers of this group and of those just before.
+pub const MAX_OPEN_GROUPS: usize = 16;
+/// Remote relays with counters of their own; the rest share one.
+pub const MAX_LINK_STATS: usize = 256;
+/// Bytes and objects that may wait for the answer that says which track they belong to, per session.
+pub const MAX_EARLY_BYTES: usize = 2 * 1024 * 1024;
+/// See [`MAX_EARLY_BYTES`].
+pub const MAX_EARLY_OBJECTS: usize = 1_024;
+/// How often blocked subscribers are looked at for age.
+pub const EGRESS_TICK: Duration = Duration::from_millis(50);
+/// How often rooms are looked at for what has run out.
+pub const ROOM_TICK: Duration = Duration::from_secs(1);

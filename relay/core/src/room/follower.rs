@@ -1,0 +1,274 @@
+//! The relay that follows a room ordered elsewhere: it asks the hub for its clients, shows their capability, announces
+//! their tracks, and comes back to all of that when a link was lost.
+
+use conclave_federation::{
+    id::{RelayId, RoomId, TrackId},
+    io::SessionKey,
+    wire::{
+        code::Code,
+        message::{Answer, Append, Detach, EntryKind, Join, Notice, Present, Publish, PutRecord, Request, Resolve, Via},
+    },
+};
+
+use super::{Founding, Job, Room, Side};
+use crate::{
+    admit,
+    node::Write,
+    relay::{Asker, Cx, Purpose, Relay, Who},
+    stats::Limit,
+    subscribe::Source,
+};
+
+/// Where a request has to go.
+enum Target {
+    Here,
+    There(RelayId),
+    /// A relay asked us to pass on what it should ask itself.
+    Nowhere,
+}
+
+impl Relay {
+    fn target(&self, asker: Asker, via: Option<&Via>) -> Target {
+        match via {
+            None => Target::Here,
+            Some(via) if via.relay == self.id => Target::Here,
+            Some(_) if self.members.get(&asker.session).is_some_and(|member| member.link().is_some()) => Target::Nowhere,
+            Some(via) => Target::There(via.relay),
+        }
+    }
+
+    fn refuse_passing_on(cx: &mut Cx<'_>, asker: Asker) {
+        cx.refuse(asker, Code::UNSUPPORTED, "relays pass on what clients ask, nothing else: ask that relay itself");
+    }
+
+    /// What is known of a room.
+    pub(crate) fn on_resolve(&mut self, cx: &mut Cx<'_>, asker: Asker, mut resolve: Resolve) {
+        match self.target(asker, resolve.via.as_ref()) {
+            Target::Nowhere => Self::refuse_passing_on(cx, asker),
+            Target::Here => match self.resolved(cx, resolve.room) {
+                Some(answer) => cx.answer(asker, answer),
+                None => cx.refuse_proof(asker, Code::UNKNOWN_ROOM),
+            },
+            Target::There(relay) => {
+                resolve.via = None;
+                self.ask_relay(cx, relay, Box::new(Request::Resolve(resolve)), Purpose::Forward(asker));
+            }
+        }
+    }
+
+    /// A room's record, first or newer.
+    pub(crate) fn on_put_record(&mut self, cx: &mut Cx<'_>, asker: Asker, mut put: PutRecord) {
+        match self.target(asker, put.via.as_ref()) {
+            Target::Nowhere => return Self::refuse_passing_on(cx, asker),
+            Target::There(relay) => {
+                put.via = None;
+                return self.ask_relay(cx, relay, Box::new(Request::PutRecord(put)), Purpose::Forward(asker));
+            }
+            Target::Here => {}
+        }
+        let record = put.record;
+        if let Err(error) = record.verify(record.room, cx.now.unix_ms) {
+            return cx.refuse(asker, Code::BAD_RECORD, &error.to_string());
+        }
+        if record.hub().is_none_or(|hub| hub.relay != self.id) {
+            return cx.refuse(asker, Code::BAD_RECORD, "the record does not name this relay first: register it at its hub");
+        }
+        if record.host_required {
+            return cx.refuse(asker, Code::UNSUPPORTED, "rooms that need a host to begin are not spoken yet: leave that out");
+        }
+        let id = record.room;
+        if self.rooms.get(&id).is_some_and(|room| room.hub().is_some()) {
+            return self.offer_record(cx, asker, record);
+        }
+        if let Some(founding) = self.founding.get_mut(&id) {
+            if founding.record != record {
+                return cx.refuse(asker, Code::CONFLICT, "another record of this room is being written: try again");
+            }
+            if founding.askers.len() >= self.limits.waiting_appends {
+                return cx.refuse_limit(asker, Limit::WaitingAppends, Code::FULL, "too many ask for the same: try again");
+            }
+            founding.askers.push(asker);
+            return;
+        }
+        if self.rooms.len() + self.founding.len() >= self.limits.rooms {
+            return cx.refuse_limit(asker, Limit::Rooms, Code::FULL, "this relay has all the rooms it can serve");
+        }
+        self.store(Write::Record(record.clone()), Job::Founding(id));
+        self.founding.insert(id, Founding { record, askers: vec![asker] });
+    }
+
+    /// An entry for a room's log.
+    pub(crate) fn on_append(&mut self, cx: &mut Cx<'_>, asker: Asker, mut append: Append) {
+        let rate = self.limits.session_commits;
+        let Some(member) = self.members.get_mut(&asker.session) else { return };
+        if member.link().is_none() && !member.commits.take(cx.now.mono, rate, 1) {
+            cx.stats.appends.rate += 1;
+            return cx.refuse_limit(asker, Limit::SessionCommits, Code::RATE, "too many entries from you: wait a second");
+        }
+        match self.target(asker, append.via.as_ref()) {
+            Target::Nowhere => Self::refuse_passing_on(cx, asker),
+            Target::Here => self.offer(cx, asker, Box::new(append)),
+            Target::There(relay) => {
+                let room = self.rooms.get(&append.header.room);
+                let attached = room.is_some_and(|room| room.attached.contains(&asker.session));
+                if !attached && append.header.kind != EntryKind::Genesis {
+                    return cx.refuse_proof(asker, Code::NOT_ATTACHED);
+                }
+                append.via = None;
+                self.ask_relay(cx, relay, Box::new(Request::Append(append)), Purpose::Forward(asker));
+            }
+        }
+    }
+
+    /// Somebody asks to be let in.
+    pub(crate) fn on_join(&mut self, cx: &mut Cx<'_>, asker: Asker, mut join: Join) {
+        let target = self.target(asker, join.via.as_ref());
+        if let Some(Who::Client { joins, .. }) = self.members.get_mut(&asker.session).map(|member| &mut member.who) {
+            if *joins >= self.limits.joins_per_session {
+                let words = "too many join requests at once: wait for their answers";
+                return cx.refuse_limit(asker, Limit::JoinsPerSession, Code::FULL, words);
+            }
+            *joins += 1;
+        }
+        match target {
+            Target::Nowhere => Self::refuse_passing_on(cx, asker),
+            Target::Here => self.ask_in(cx, asker, &join),
+            Target::There(relay) => {
+                join.via = None;
+                self.ask_relay(cx, relay, Box::new(Request::Join(join)), Purpose::ForwardJoin(asker));
+            }
+        }
+    }
+
+    /// One of a client's join requests is answered.
+    pub(crate) fn release_join(&mut self, session: SessionKey) {
+        if let Some(Who::Client { joins, .. }) = self.members.get_mut(&session).map(|member| &mut member.who) {
+            *joins = joins.saturating_sub(1);
+        }
+    }
+
+    /// A hub's answer passes by: its record is worth keeping.
+    pub(crate) fn learn(&mut self, cx: &Cx<'_>, answer: &Answer) {
+        let Answer::Resolved(resolved) = answer else { return };
+        let record = &resolved.record;
+        if record.verify(record.room, cx.now.unix_ms).is_err() || record.hub().is_none_or(|hub| hub.relay == self.id) {
+            return;
+        }
+        match self.rooms.get_mut(&record.room) {
+            Some(room) if room.record.seq < record.seq => room.record = record.clone(),
+            Some(_) => {}
+            None => self.records.keep(record.clone()),
+        }
+    }
+
+    /// A client is gone: what is asked for it elsewhere is answered to nobody.
+    pub(crate) fn forget_asker(&mut self, session: SessionKey) {
+        self.asks.retain(|_, purpose| match purpose {
+            Purpose::Forward(asker) | Purpose::ForwardJoin(asker) => asker.session != session,
+            Purpose::Attach(..) | Purpose::Present(..) | Purpose::Publish(..) | Purpose::Subscribe(..) => true,
+        });
+    }
+
+    /// Shows the room's capability on a link, unless what was shown there is as good.
+    pub(crate) fn present(&mut self, cx: &mut Cx<'_>, id: RoomId, link: SessionKey) {
+        let hub = self.rooms.get(&id).and_then(Room::hub_relay);
+        let to_hub = self.members.get(&link).is_some_and(|member| member.link().is_some() && member.link() == hub);
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let Some(capability) = room.capability.clone().filter(|capability| admit::is_alive(cx.now, capability.expires)) else {
+            return;
+        };
+        if room.presented.get(&link).is_some_and(|expires| *expires >= capability.expires) {
+            return;
+        }
+        room.presented.insert(link, capability.expires);
+        let present = Present { capability, attached: to_hub };
+        self.ask(cx, link, Box::new(Request::Present(present)), Purpose::Present(id, link));
+    }
+
+    /// What the other relay said to the capability.
+    pub(crate) fn on_presented(&mut self, cx: &mut Cx<'_>, id: RoomId, link: SessionKey, answer: &Answer) {
+        let Answer::Refused(refusal) = answer else { return };
+        let hub = self.members.get(&link).and_then(crate::relay::Member::link);
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        room.presented.remove(&link);
+        let is_over = matches!(refusal.code, Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM | Code::STALE_GENERATION);
+        if is_over && room.hub().is_none() && room.hub_relay() == hub {
+            // The call is over at its hub: clients see their subscriptions end and ask again.
+            self.leave_room(cx, id);
+        }
+    }
+
+    /// Tells the hub of a track that is published here.
+    pub(crate) fn announce(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId, link: SessionKey) {
+        let Some(room) = self.rooms.get(&id) else { return };
+        let Some(own) = room.tracks.get(&track) else { return };
+        let publish = Publish { room: id, instance: room.instance, track, class: own.class, layers: own.layers };
+        self.ask(cx, link, Box::new(Request::Publish(publish)), Purpose::Publish(id, track));
+    }
+
+    /// What the hub said to a track: one that it does not list is of no use.
+    pub(crate) fn on_announced(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId, answer: &Answer) {
+        let Answer::Refused(refusal) = answer else { return };
+        let final_word = matches!(refusal.code, Code::EXISTS | Code::FULL | Code::VIOLATION);
+        let own = self.rooms.get(&id).and_then(|room| room.tracks.get(&track));
+        if let Some((alias, Source::Client(session))) = own.map(|own| (own.alias, own.source)).filter(|_| final_word) {
+            // There is no other word for "not any more" towards a publisher.
+            cx.notify(session, Notice::Unsubscribe(alias));
+            self.end_track(cx, id, track);
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.listings.remove(&track);
+            }
+        }
+    }
+
+    /// A link is up: rooms whose hub is there are shown again, and what has waited for it goes on.
+    pub(crate) fn on_link_up(&mut self, cx: &mut Cx<'_>, relay: RelayId, link: SessionKey) {
+        for id in self.rooms.keys().copied().collect::<Vec<_>>() {
+            let Some(room) = self.rooms.get(&id) else { continue };
+            if room.hub().is_none() && room.hub_relay() == Some(relay) {
+                let own: Vec<_> = room
+                    .tracks
+                    .iter()
+                    .filter(|(_, track)| matches!(track.source, Source::Client(_)))
+                    .map(|(track, _)| *track)
+                    .collect();
+                self.present(cx, id, link);
+                for track in own {
+                    self.announce(cx, id, track, link);
+                }
+            }
+            self.pull_all(cx, id);
+        }
+    }
+
+    /// A link is gone; another one with the same relay may be there already.
+    pub(crate) fn on_link_down(&mut self, cx: &mut Cx<'_>, relay: RelayId, session: SessionKey) {
+        for id in self.rooms.keys().copied().collect::<Vec<_>>() {
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.presented.remove(&session);
+            }
+            self.lose_shown(cx, id, session, false);
+        }
+        self.suspend(cx, session);
+        if let Some(link) = self.links.session(relay) {
+            self.on_link_up(cx, relay, link);
+        }
+    }
+
+    /// Nobody here is in the room any more: its hub and the others are told, and only its record is kept.
+    pub(crate) fn leave_room(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(room) = self.rooms.get(&id) else { return };
+        if !matches!(room.side, Side::Follower(_)) {
+            return;
+        }
+        let links: Vec<_> = room.presented.keys().copied().collect();
+        let detach = Detach { room: id, instance: room.instance };
+        self.clear_room(cx, id);
+        for link in links {
+            cx.notify(link, Notice::Detach(detach.clone()));
+        }
+        if let Some(room) = self.rooms.remove(&id) {
+            self.records.keep(room.record);
+        }
+    }
+}

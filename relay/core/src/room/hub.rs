@@ -1,0 +1,540 @@
+//! The relay that orders a room's log: one write at a time, nothing said before it is durable.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::{Alias, Instance, RoomId, TrackId},
+    limits::{JOIN_DEADLINE, MAX_LOG_BYTES},
+    log::{Log, Position},
+    record::RoomRecord,
+    track::Class,
+    wire::{
+        Blob, Wire,
+        code::Code,
+        message::{Admitted, Answer, Append, Entry, EntryKind, HubHead, Join, Resolved},
+        object::{Knock, ObjectHeader},
+    },
+};
+
+use super::{
+    Job, Room, Side,
+    directory::{Listings, Writer},
+    joins::{Asked, Mailbox},
+};
+use crate::{
+    admit::{self, Bucket},
+    between::ToShard,
+    limits::{LOG_LIFE, LOST_GRACE, STORE_PAUSE},
+    node::{Restored, StoreFailed, StoredEntry, Write},
+    relay::{Asker, Cx, Relay},
+    stats::Limit,
+    subscribe::{Source, Track},
+    window::Retention,
+};
+
+/// The tracks of one call that begin here.
+#[derive(Debug)]
+struct Tracks {
+    log: Alias,
+    requests: Alias,
+    requests_group: u64,
+    directory: Writer,
+}
+
+/// What waits for its turn at the store.
+#[derive(Debug)]
+enum Work {
+    Append(Asker, Box<Append>),
+    Record(Asker, Box<RoomRecord>),
+}
+
+/// What the store is writing.
+#[derive(Debug)]
+enum Writing {
+    Append(Asker, Box<Append>, Box<Entry>),
+    Record(Asker, Box<RoomRecord>),
+}
+
+/// The hub's side of a room.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    log: Option<Log>,
+    /// Group id of the current call.
+    group: Bytes,
+    last: Option<HubHead>,
+    tracks: Option<Tracks>,
+    mailbox: Mailbox,
+    commits: Bucket,
+    writing: Option<Writing>,
+    waiting: VecDeque<Work>,
+    /// The store failed: no entries until then.
+    paused: Option<(Duration, String)>,
+    /// A call that has just begun, or somebody who was lost and may come back: occupied until then.
+    begun: Option<Duration>,
+    lost: Option<Duration>,
+    empty: Option<Duration>,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        Self {
+            log: None,
+            group: Bytes::new(),
+            last: None,
+            tracks: None,
+            mailbox: Mailbox::default(),
+            commits: Bucket::new(),
+            writing: None,
+            waiting: VecDeque::new(),
+            paused: None,
+            begun: None,
+            lost: None,
+            empty: None,
+        }
+    }
+
+    /// Whether there is a call to attach to.
+    pub(crate) const fn has_call(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Somebody attached: from now on they hold the room, not the clock.
+    pub(crate) const fn on_attached(&mut self) {
+        self.begun = None;
+        self.empty = None;
+    }
+
+    /// Somebody was lost and may come back.
+    pub(crate) fn on_lost(&mut self, now: Duration) {
+        self.lost = Some(now + LOST_GRACE);
+    }
+
+    /// Where changes of the directory are said.
+    pub(crate) fn directory(&mut self) -> Option<&mut Writer> {
+        self.tracks.as_mut().map(|tracks| &mut tracks.directory)
+    }
+
+    fn is_held(&self, now: Duration) -> bool {
+        [self.begun, self.lost].into_iter().flatten().any(|until| until > now)
+    }
+}
+
+impl Room {
+    /// Whether anybody is in the room's call, anywhere.
+    fn is_occupied(&self, cx: &Cx<'_>) -> bool {
+        !self.attached.is_empty()
+            || self.shown.values().any(|shown| shown.attached && admit::is_alive(cx.now, shown.expires))
+            || self.hub().is_some_and(|hub| hub.is_held(cx.now.mono))
+    }
+}
+
+impl Relay {
+    /// What is known of a room ordered here.
+    pub(crate) fn resolved(&self, cx: &Cx<'_>, room: RoomId) -> Option<Answer> {
+        let room = self.rooms.get(&room)?;
+        let hub = room.hub()?;
+        let position = hub.log.as_ref().map_or(Position::START, Log::position);
+        Some(Answer::Resolved(Box::new(Resolved {
+            record: room.record.clone(),
+            instance: room.instance,
+            occupied: room.is_occupied(cx),
+            group: Blob::new(hub.group.clone()).unwrap_or_default(),
+            seq: position.seq,
+            head: position.head,
+        })))
+    }
+
+    /// A room as the store remembers it. Logs of older calls are forgotten.
+    pub(crate) fn restore(&mut self, cx: &mut Cx<'_>, restored: Restored) {
+        let id = restored.record.room;
+        if restored.record.hub().is_none_or(|hub| hub.relay != self.id) || self.rooms.contains_key(&id) {
+            return;
+        }
+        self.rooms.insert(id, Room::new(restored.record, Side::Hub(Box::new(Hub::new()))));
+        let mut logs = restored.logs;
+        logs.sort_by_key(|log| log.instance);
+        let current = logs.pop();
+        for old in logs {
+            self.store(Write::Forget { room: id, instance: old.instance }, Job::Forgotten);
+        }
+        let Some(current) = current else { return };
+        let mut position = Position::START;
+        let mut bytes = 0_u64;
+        let mut entries = Vec::new();
+        for stored in current.entries {
+            let Ok(next) = position.advance(&stored.entry.header) else { break };
+            position = next;
+            let len = stored.entry.commit.bytes().len() + stored.entry.epoch_box.bytes().len() + stored.welcome.len() + 512;
+            bytes = bytes.saturating_add(u64::try_from(len).unwrap_or(u64::MAX)).min(MAX_LOG_BYTES);
+            entries.push(stored.entry);
+        }
+        let Some(genesis) = entries.first() else { return };
+        let group = genesis.commit.bytes().clone();
+        let last = entries.last().map(|entry| entry.head.clone());
+        self.begin_call(cx, id, current.instance);
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        hub.log = Some(Log::restored(id, current.instance, position, bytes));
+        hub.group = group;
+        hub.last = last;
+        if let Some(tracks) = &hub.tracks {
+            for entry in entries {
+                publish_entry(cx, tracks.log, &entry);
+            }
+        }
+    }
+
+    /// The three tracks of a new call; all that was of the one before is over.
+    fn begin_call(&mut self, cx: &mut Cx<'_>, id: RoomId, instance: Instance) {
+        self.end_call(cx, id);
+        let (log, directory, requests) = (self.draw_alias(), self.draw_alias(), self.draw_alias());
+        for (alias, track, retention) in [
+            (log, TrackId::LOG, Retention::Whole),
+            (directory, TrackId::DIRECTORY, Retention::CurrentGroup),
+            (requests, TrackId::REQUESTS, Retention::Aged(JOIN_DEADLINE)),
+        ] {
+            self.aliases.insert(alias, (id, track));
+            cx.down.push_back(ToShard::Open { alias, class: Class::Reliable, retention, heard: false });
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.tracks.insert(track, Track::new(alias, Class::Reliable, Source::Here));
+            }
+        }
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        room.instance = instance;
+        let mut directory = Writer::new(directory, cx.now.unix_ms);
+        if cx.now.unix_ms > 0 {
+            directory.snapshot(cx, &Listings::new());
+        }
+        if let Some(hub) = room.hub_mut() {
+            hub.tracks = Some(Tracks { log, requests, requests_group: cx.now.unix_ms.min(1 << 60), directory });
+        }
+    }
+
+    /// Ends a call: its tracks, its attachments, its open requests.
+    fn end_call(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        self.clear_room(cx, id);
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        hub.log = None;
+        hub.group = Bytes::new();
+        hub.last = None;
+        hub.tracks = None;
+        (hub.begun, hub.lost, hub.empty) = (None, None, None);
+        for asker in hub.mailbox.drain() {
+            self.release_join(asker.session);
+            cx.refuse_proof(asker, Code::WRONG_INSTANCE);
+        }
+    }
+
+    /// An entry is offered to a log ordered here.
+    pub(crate) fn offer(&mut self, cx: &mut Cx<'_>, asker: Asker, append: Box<Append>) {
+        let is_genesis = append.header.kind == EntryKind::Genesis;
+        let Some(room) = self.rooms.get_mut(&append.header.room) else {
+            return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
+        };
+        let member = self.members.get(&asker.session);
+        let allowed = match member.and_then(crate::relay::Member::link) {
+            Some(_) => room.shown.get(&asker.session).is_some_and(|shown| admit::is_alive(cx.now, shown.expires)),
+            None => room.attached.contains(&asker.session),
+        };
+        if !allowed && !is_genesis {
+            cx.stats.appends.refused += 1;
+            return cx.refuse_proof(asker, Code::NOT_ATTACHED);
+        }
+        let limits = &self.limits;
+        let Some(hub) = room.hub_mut() else { return cx.refuse_proof(asker, Code::UNKNOWN_ROOM) };
+        if !hub.commits.take(cx.now.mono, limits.room_commits, 1) {
+            cx.stats.appends.rate += 1;
+            return cx.refuse_limit(asker, Limit::RoomCommits, Code::RATE, "too many entries for this room: wait a second");
+        }
+        // The same entry once more: its answer was lost on the way.
+        if let Some(last) = &hub.last
+            && (last.instance, last.seq) == (append.header.instance, append.header.seq)
+            && last.head == append.header.head()
+        {
+            return cx.answer(asker, Answer::Appended(last.clone()));
+        }
+        self.enqueue(cx, asker, append.header.room, Work::Append(asker, append));
+    }
+
+    /// A newer record is offered for a room ordered here.
+    pub(crate) fn offer_record(&mut self, cx: &mut Cx<'_>, asker: Asker, record: RoomRecord) {
+        let id = record.room;
+        self.enqueue(cx, asker, id, Work::Record(asker, Box::new(record)));
+    }
+
+    fn enqueue(&mut self, cx: &mut Cx<'_>, asker: Asker, id: RoomId, work: Work) {
+        let max = self.limits.waiting_appends;
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else {
+            return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
+        };
+        if hub.waiting.len() >= max {
+            cx.stats.appends.refused += 1;
+            return cx.refuse_limit(asker, Limit::WaitingAppends, Code::FULL, "the room's log has too much to write: try again");
+        }
+        hub.waiting.push_back(work);
+        self.write_next(cx, id);
+    }
+
+    /// Gives the store the next piece of work that is still right, unless it is busy with this room.
+    fn write_next(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        loop {
+            let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+            if hub.writing.is_some() {
+                return;
+            }
+            let Some(work) = hub.waiting.pop_front() else { return };
+            if let Some((until, words)) = &hub.paused {
+                if *until > cx.now.mono {
+                    let words = words.clone();
+                    let (Work::Append(asker, _) | Work::Record(asker, _)) = work;
+                    cx.stats.appends.store += 1;
+                    cx.refuse(asker, Code::STORE, &words);
+                    continue;
+                }
+                hub.paused = None;
+            }
+            match work {
+                Work::Append(asker, append) => self.write_append(cx, id, asker, append),
+                Work::Record(asker, record) => self.write_record(cx, id, asker, record),
+            }
+        }
+    }
+
+    fn write_append(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, append: Box<Append>) {
+        let Some(room) = self.rooms.get(&id) else { return };
+        let full = usize::try_from(cx.stats.retained).unwrap_or(usize::MAX) > self.limits.retained_total;
+        if let Err(code) = check(cx, room, &append).and(if full { Err(Code::FULL) } else { Ok(()) }) {
+            match code {
+                Code::CONFLICT => cx.stats.appends.conflict += 1,
+                Code::FULL => {
+                    cx.stats.appends.refused += 1;
+                    cx.stats.hit(Limit::Log);
+                }
+                _ => cx.stats.appends.invalid += 1,
+            }
+            let words = match code {
+                Code::CONFLICT => "another entry was first: read the log and try again",
+                Code::FULL => "the log of this call is full: leave and begin a new call",
+                code => admit::words(code),
+            };
+            return cx.refuse(asker, code, words);
+        }
+        let header = append.header.clone();
+        let head = HubHead::sign(&self.local.key, &header, cx.now.unix_ms);
+        let (instance, seq) = (header.instance, header.seq);
+        let entry = Entry { header, commit: append.commit.clone(), epoch_box: append.epoch_box.clone(), head };
+        let stored = StoredEntry { entry: entry.clone(), welcome: append.welcome.bytes().clone() };
+        if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) {
+            hub.writing = Some(Writing::Append(asker, append, Box::new(entry)));
+        }
+        self.store(Write::Append { room: id, instance, seq, entry: stored }, Job::Room(id));
+    }
+
+    fn write_record(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, record: Box<RoomRecord>) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        if room.record == *record {
+            return cx.answer(asker, Answer::Done(()));
+        }
+        if record.seq <= room.record.seq {
+            return cx.refuse(asker, Code::BAD_RECORD, "a newer record of this room is known: ask for a fresh link");
+        }
+        let write = Write::Record(RoomRecord::clone(&record));
+        if let Some(hub) = room.hub_mut() {
+            hub.writing = Some(Writing::Record(asker, record));
+        }
+        self.store(write, Job::Room(id));
+    }
+
+    /// What the store was writing for a room is durable, or was not written.
+    pub(crate) fn on_written(&mut self, cx: &mut Cx<'_>, id: RoomId, result: Result<(), StoreFailed>) {
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        match (hub.writing.take(), result) {
+            (None, _) => {}
+            (Some(Writing::Append(asker, append, entry)), Ok(())) => self.on_durable(cx, id, asker, &append, &entry),
+            (Some(Writing::Record(asker, record)), Ok(())) => {
+                if let Some(room) = self.rooms.get_mut(&id) {
+                    room.record = *record;
+                }
+                cx.answer(asker, Answer::Done(()));
+            }
+            (Some(Writing::Append(asker, ..) | Writing::Record(asker, _)), Err(failed)) => {
+                let words = format!("the hub could not keep this: {}", failed.words);
+                hub.paused = Some((cx.now.mono + STORE_PAUSE, words.clone()));
+                cx.stats.appends.store += 1;
+                cx.refuse(asker, Code::STORE, &words);
+            }
+        }
+        self.write_next(cx, id);
+    }
+
+    fn on_durable(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, append: &Append, entry: &Entry) {
+        let header = &append.header;
+        if header.kind == EntryKind::Genesis {
+            let Some(room) = self.rooms.get(&id) else { return };
+            let old = room.instance;
+            let had_log = room.hub().is_some_and(|hub| hub.log.is_some());
+            self.begin_call(cx, id, header.instance);
+            if had_log {
+                self.store(Write::Forget { room: id, instance: old }, Job::Forgotten);
+            }
+            if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) {
+                hub.log = Some(Log::new(id, header.instance));
+                hub.group = append.commit.bytes().clone();
+                hub.begun = Some(cx.now.mono + LOST_GRACE);
+            }
+        }
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        let Some(log) = &mut hub.log else { return };
+        if log.advance(append).is_err() {
+            // The turn was checked before the write and nothing else moves a log.
+            return cx.refuse(asker, Code::CONFLICT, "another entry was first: read the log and try again");
+        }
+        hub.last = Some(entry.head.clone());
+        cx.stats.appends.accepted += 1;
+        cx.answer(asker, Answer::Appended(entry.head.clone()));
+        let Some(tracks) = &hub.tracks else { return };
+        publish_entry(cx, tracks.log, entry);
+        let (requests, group) = (tracks.requests, tracks.requests_group);
+        let admitted = Admitted {
+            header: header.clone(),
+            epoch_box: append.epoch_box.clone(),
+            welcome: append.welcome.clone(),
+            head: entry.head.clone(),
+        };
+        let served: Vec<_> = header.served.iter().filter_map(|join| hub.mailbox.serve(*join, &admitted)).collect();
+        for (asker, place) in served {
+            cx.stats.joins.served += 1;
+            cx.down.push_back(ToShard::Forget { alias: requests, group, object: place });
+            if let Some(asker) = asker {
+                self.release_join(asker.session);
+                cx.answer(asker, Answer::Admitted(Box::new(admitted.clone())));
+            }
+        }
+    }
+
+    /// Somebody asks to be let in to a room ordered here.
+    pub(crate) fn ask_in(&mut self, cx: &mut Cx<'_>, asker: Asker, join: &Join) {
+        let id = self.id;
+        let Some(room) = self.rooms.get_mut(&join.room) else {
+            cx.stats.joins.refused += 1;
+            self.release_join(asker.session);
+            return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
+        };
+        let checked = admit::join(cx.now, id, join, &room.record);
+        let instance = room.instance;
+        let Some(hub) = room.hub_mut() else {
+            self.release_join(asker.session);
+            return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
+        };
+        let checked = if join.instance == instance && hub.log.is_some() { checked } else { Err(Code::WRONG_INSTANCE) };
+        if let Err(code) = checked {
+            cx.stats.joins.refused += 1;
+            self.release_join(asker.session);
+            return cx.refuse_proof(asker, code);
+        }
+        let Some(tracks) = &hub.tracks else { return };
+        match hub.mailbox.ask(cx.now.mono, join, asker) {
+            Asked::New(place) => {
+                cx.stats.joins.asked += 1;
+                let knock = Knock { id: join.id, body: join.body.clone() };
+                let alias = tracks.requests;
+                let header = ObjectHeader { alias, group: tracks.requests_group, object: place, layer: 0, flags: 0, priority: 0 };
+                cx.down.push_back(ToShard::Originate { alias, header, payload: knock.encode() });
+            }
+            Asked::Resumed(earlier) => {
+                cx.stats.joins.resumed += 1;
+                if let Some(earlier) = earlier.filter(|earlier| *earlier != asker) {
+                    self.release_join(earlier.session);
+                    cx.refuse(earlier, Code::EXISTS, "the same request was made again from elsewhere");
+                }
+            }
+            Asked::Served(admitted) => {
+                cx.stats.joins.resumed += 1;
+                self.release_join(asker.session);
+                cx.answer(asker, Answer::Admitted(admitted));
+            }
+            Asked::Taken => {
+                cx.stats.joins.refused += 1;
+                self.release_join(asker.session);
+                cx.refuse(asker, Code::EXISTS, "the id of the request is in use: draw another one");
+            }
+            Asked::Full => {
+                cx.stats.joins.refused += 1;
+                self.release_join(asker.session);
+                cx.refuse_limit(
+                    asker,
+                    Limit::PendingJoins,
+                    Code::FULL,
+                    "too many people ask to be let in: try again in a minute",
+                );
+            }
+        }
+    }
+
+    /// What has run out in a room ordered here. Says whether the room itself has.
+    pub(crate) fn sweep_hub(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let occupied = room.is_occupied(cx);
+        let over = room.record.not_after.saturating_add(conclave_federation::limits::CLOCK_LEEWAY_MS) < cx.now.unix_ms;
+        let instance = room.instance;
+        let Room { side: Side::Hub(hub), listings, .. } = room else { return };
+        if let Some(tracks) = &mut hub.tracks
+            && tracks.requests_group == 0
+        {
+            // Restored before the clock was known.
+            tracks.requests_group = cx.now.unix_ms.clamp(1, 1 << 60);
+            tracks.directory = Writer::new(tracks.directory.alias, cx.now.unix_ms);
+            tracks.directory.snapshot(cx, listings);
+        }
+        let place = hub.tracks.as_ref().map(|tracks| (tracks.requests, tracks.requests_group));
+        let unanswered = hub.mailbox.expire(cx.now.mono);
+        if occupied || hub.log.is_none() {
+            hub.empty = None;
+        } else if hub.empty.is_none() {
+            hub.empty = Some(cx.now.mono + LOG_LIFE);
+        }
+        let forget = hub.empty.is_some_and(|at| at <= cx.now.mono) && hub.writing.is_none();
+        for (asker, object) in unanswered {
+            cx.stats.joins.unanswered += 1;
+            if let Some((alias, group)) = place {
+                cx.down.push_back(ToShard::Forget { alias, group, object });
+            }
+            if let Some(asker) = asker {
+                self.release_join(asker.session);
+                cx.refuse(asker, Code::UNANSWERED, "nobody in the room answered: ask them whether they are there, and try again");
+            }
+        }
+        if forget {
+            self.end_call(cx, id);
+            self.store(Write::Forget { room: id, instance }, Job::Forgotten);
+        }
+        if over && !occupied {
+            self.end_call(cx, id);
+            self.rooms.remove(&id);
+        }
+    }
+}
+
+/// Whether an entry may be the next one of the room's log, or begin its next call.
+fn check(cx: &Cx<'_>, room: &Room, append: &Append) -> Result<(), Code> {
+    let header = &append.header;
+    let hub = room.hub().ok_or(Code::UNKNOWN_ROOM)?;
+    if header.kind == EntryKind::Genesis {
+        if header.instance > room.instance.next() {
+            return Err(Code::WRONG_INSTANCE);
+        }
+        if header.instance <= room.instance || room.is_occupied(cx) {
+            return Err(Code::CONFLICT);
+        }
+        if append.commit.bytes().len() > 64 {
+            return Err(Code::VIOLATION);
+        }
+        return Log::new(room.record.room, header.instance).check(append, &room.record);
+    }
+    hub.log.as_ref().ok_or(Code::WRONG_INSTANCE)?.check(append, &room.record)
+}
+
+fn publish_entry(cx: &mut Cx<'_>, alias: Alias, entry: &Entry) {
+    let header = ObjectHeader { alias, group: 0, object: entry.header.seq, layer: 0, flags: 0, priority: 0 };
+    cx.down.push_back(ToShard::Originate { alias, header, payload: entry.encode() });
+}
