@@ -31,6 +31,9 @@ mod process;
 mod request;
 mod roster;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use conclave_federation::{

@@ -37,7 +37,7 @@ impl Crypto {
 }
 
 /// Fills `bytes` from the seed's stream.
-pub(crate) fn fill(crypto: &Crypto, bytes: &mut [u8]) {
+fn fill(crypto: &Crypto, bytes: &mut [u8]) {
     // A poisoned lock guards nothing but a stream of numbers: any state of it is as good as another.
     crypto.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
 }

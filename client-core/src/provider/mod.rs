@@ -9,7 +9,7 @@ use openmls_traits::OpenMlsProvider;
 use rand_chacha::ChaCha20Rng;
 
 pub(crate) use self::{
-    crypto::{Crypto, SUITE, fill},
+    crypto::{Crypto, SUITE},
     storage::Storage,
 };
 
@@ -25,11 +25,10 @@ impl Provider {
         Self { crypto: Crypto::new(rng), storage: Storage::default() }
     }
 
-    /// Fresh bytes from the same source.
-    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
-        let mut bytes = [0; N];
-        fill(&self.crypto, &mut bytes);
-        bytes
+    /// How many secrets are held: a group that runs for hours must not gather them.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.storage.len()
     }
 }
 

@@ -71,9 +71,8 @@ impl Storage {
         self.secrets().remove(name);
     }
 
-    /// How many secrets are held: a group that runs for hours must not gather them.
     #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.secrets().len()
     }
 }
