@@ -14,5 +14,12 @@
 #![forbid(unsafe_code)]
 
 pub mod chance;
+pub mod check;
 pub mod net;
+pub mod script;
+pub mod tap;
 pub mod trace;
+pub mod world;
+
+pub use script::Story;
+pub use world::{Outcome, World};

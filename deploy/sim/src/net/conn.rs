@@ -261,7 +261,8 @@ impl Network {
             Packet::Stop { stream, code } => {
                 let Some(found) = conn.streams.get_mut(&stream) else { return };
                 let half = &mut found.halves[to];
-                let told = !half.reset && !(half.finished && half.unread == 0);
+                let delivered = half.finished && half.unread == 0;
+                let told = !half.reset && !delivered;
                 half.stopped = true;
                 conn.release(to, stream);
                 conn.sweep(stream);

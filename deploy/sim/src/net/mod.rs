@@ -389,7 +389,7 @@ impl Network {
                     return None;
                 }
             }
-            let Some(Reverse(next)) = self.queue.pop() else { return None };
+            let Reverse(next) = self.queue.pop()?;
             self.now = self.now.max(next.at);
             self.happen(next.what);
         }
