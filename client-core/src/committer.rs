@@ -268,3 +268,6 @@ impl Committer {
         Next::Wait([requests, leaves, silent].into_iter().flatten().min())
     }
 }
+
+#[cfg(test)]
+mod tests;

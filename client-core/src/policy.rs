@@ -182,3 +182,6 @@ fn distinct<T: Ord>(values: &[T]) -> bool {
     sorted.sort_unstable();
     sorted.windows(2).all(|pair| matches!(pair, [a, b] if a != b))
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ mod roster;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use self::tests::{TEST_NOW, for_tests};
 
 use std::collections::BTreeMap;
 

@@ -4,3 +4,12 @@ mod bytes;
 mod hostile;
 mod life;
 mod world;
+
+pub(crate) use world::NOW as TEST_NOW;
+
+/// A call of one, and somebody at its door.
+pub(crate) fn for_tests() -> (super::Group, super::Joining) {
+    let (mut world, founder) = world::World::new(99, 10);
+    let joining = world.joiner("somebody");
+    (founder, joining)
+}

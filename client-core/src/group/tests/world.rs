@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A clock that stands still.
-pub(super) const NOW: u64 = 1_790_000_000_000;
+pub(crate) const NOW: u64 = 1_790_000_000_000;
 
 pub(super) struct Hub {
     key: SigningKey,
