@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use conclave_federation::{
     id::{Instance, RelayId, RoomId},
-    io::{self, Machine, Net, Now, Outlet},
+    io::{self, Machine, Net, Now, Outlet, SessionKey},
     peering::Policy,
     record::RoomRecord,
     session::LocalRelay,
@@ -17,7 +17,7 @@ use crate::{
     limits::Limits,
     relay::Relay,
     shard::Shard,
-    stats::Stats,
+    stats::{Kind, Stats},
 };
 
 /// What a relay is told at its start.
@@ -130,6 +130,7 @@ impl From<Net> for Input {
 
 /// What a relay asks of its driver besides the network.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from the machine to its driver")]
 pub enum Output {
     /// Write this durably and confirm it by [`Input::Stored`].
     Store {
@@ -174,6 +175,12 @@ impl Node {
     #[must_use]
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Who is at the other end of a session; `None` when it is over. A driver may give links more room than clients.
+    #[must_use]
+    pub fn kind(&self, session: SessionKey) -> Option<Kind> {
+        self.shard.kind(session)
     }
 
     /// Carries what the two planes tell each other until neither has anything left to say.

@@ -55,6 +55,12 @@ fn count(len: usize) -> u64 {
 }
 
 impl Shard {
+    /// Who is at the other end of a session.
+    pub(crate) fn kind(&self, session: SessionKey) -> Option<Kind> {
+        let slot = self.sessions.slot(session)?;
+        self.sessions.at(slot).map(|connection| connection.kind)
+    }
+
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             local: Local::Relay(Box::new(config.local.clone())),

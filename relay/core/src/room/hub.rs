@@ -169,7 +169,13 @@ impl Relay {
             bytes = bytes.saturating_add(u64::try_from(len).unwrap_or(u64::MAX)).min(MAX_LOG_BYTES);
             entries.push(stored.entry);
         }
-        let Some(genesis) = entries.first() else { return };
+        let Some(genesis) = entries.first() else {
+            // Its log is gone, its number is not given again.
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.instance = current.instance;
+            }
+            return;
+        };
         let group = genesis.commit.bytes().clone();
         let last = entries.last().map(|entry| entry.head.clone());
         self.begin_call(cx, id, current.instance);
