@@ -138,9 +138,9 @@ pub fn bind(address: SocketAddr) -> Result<Listener, Failure> {
     });
     bound.map_err(|error| {
         Failure::Runtime(match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "metrics.listen {address}: the port is in use by another process: stop that one, or choose another port"
-            ),
+            io::ErrorKind::AddrInUse => {
+                format!("metrics.listen {address}: the port is in use by another process: stop that one, or choose another port")
+            }
             _ => format!("metrics.listen {address}: cannot be listened on: {error}: choose an address of this machine"),
         })
     })
@@ -279,4 +279,93 @@ fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(age: Duration) -> Board {
+        Board { begun: Instant::now().checked_sub(age).unwrap(), ..Board::new(Arc::new(Health::default())) }
+    }
+
+    #[test]
+    fn alive_is_a_turn_of_the_loop_and_nothing_else() {
+        let board = board(ALIVE * 2);
+        assert!(!board.is_alive(), "no turn for twice the time");
+        assert!(!board.is_ready());
+        board.beat();
+        assert!(board.is_alive());
+        board.draining();
+        assert!(board.is_alive(), "draining is not dying");
+        assert!(!board.is_ready());
+    }
+
+    #[test]
+    fn ready_is_every_check_at_once() {
+        let board = board(Duration::ZERO);
+        board.beat();
+        assert_eq!(board.checks(), [("loop", true), ("listener", false), ("store", true), ("not_draining", true)]);
+        board.listening();
+        assert!(board.is_ready());
+        board.draining();
+        assert!(!board.is_ready() && board.is_draining());
+    }
+
+    #[test]
+    fn a_loop_that_hangs_is_said_and_numbers_are_those_of_the_last_time() {
+        let health = Arc::new(Health::default());
+        let board = Arc::new(Board { begun: Instant::now().checked_sub(ALIVE * 2).unwrap(), ..Board::new(Arc::clone(&health)) });
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.address();
+        let (asks, mut asked) = mpsc::channel(1);
+        let admin = listener.serve(Arc::clone(&board), Exporter::new(Vec::new(), health), asks).unwrap();
+        assert_eq!(get(address, "/healthz").0, 503);
+        assert_eq!(get(address, "/readyz").0, 503);
+
+        let loops = thread::spawn(move || {
+            let ask: Ask = asked.blocking_recv().unwrap();
+            let stats = conclave_relay_core::Stats { rooms: 7, rooms_hub: 7, ..Default::default() };
+            let network = conclave_quic::Counters::default();
+            ask.send(Snapshot { stats, network, draining: false, ready: true }).unwrap();
+            // From here on it hangs: it keeps its end and answers nobody.
+            asked
+        });
+        let (status, first) = get(address, "/metrics");
+        assert!(status == 200 && first.contains("conclave_relay_rooms{role=\"hub\"} 7"), "{first}");
+        let hangs = loops.join().unwrap();
+        let (status, again) = get(address, "/metrics");
+        assert!(status == 200 && again.contains("conclave_relay_rooms{role=\"hub\"} 7"), "{again}");
+        drop(hangs);
+        admin.close();
+    }
+
+    #[test]
+    fn only_reading_is_understood() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.address();
+        let health = Arc::new(Health::default());
+        let (asks, _asked) = mpsc::channel(1);
+        let admin = listener.serve(Arc::new(Board::new(Arc::clone(&health))), Exporter::new(Vec::new(), health), asks).unwrap();
+        assert_eq!(ask(address, "POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").0, 405);
+        assert_eq!(get(address, "/elsewhere").0, 404);
+        let long = format!("/{}", "x".repeat(2 * MAX_HEAD));
+        assert!(matches!(get(address, &long).0, 414 | 431), "a head without end");
+        admin.close();
+    }
+
+    fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
+    }
+
+    fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+        use std::io::{Read, Write};
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        let _ = connection.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, answer)
+    }
 }

@@ -140,8 +140,7 @@ fn obey<O: Observer + 'static>(cli: Cli, observer: O) -> Result<(), Failure> {
 
 fn load(source: Source) -> Result<Loaded, Failure> {
     // Variables that are not text cannot be ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     config::load(&Sources { file: source.config, environment, set: source.set })
 }

@@ -45,7 +45,9 @@ pub struct Init {
 /// When anything of it is there already, or cannot be written; nothing is overwritten.
 pub fn init(new: &Init) -> Result<String, Failure> {
     if new.operator.is_empty() || new.operator.len() > MAX_OPERATOR_NAME || new.operator.chars().any(char::is_control) {
-        return Err(Failure::Config(format!("--operator: a name of 1 to {MAX_OPERATOR_NAME} bytes without control characters is needed")));
+        return Err(Failure::Config(format!(
+            "--operator: a name of 1 to {MAX_OPERATOR_NAME} bytes without control characters is needed"
+        )));
     }
     let addresses = addresses(new)?;
     let inside = |name: &str| new.folder.join(name);
@@ -86,7 +88,8 @@ pub fn init(new: &Init) -> Result<String, Failure> {
     let _ = writeln!(told, "operator id  {}", descriptor.operator.to_hex());
     let _ = writeln!(told, "\nOther operators add this to their file:\n");
     told.push_str(&peer_block(&new.operator, descriptor.relay, descriptor.operator, &addresses));
-    let _ = writeln!(told, "\nKeep {} off this machine if you can: only `conclave-relay sign` needs it.", operator_file.display());
+    let _ =
+        writeln!(told, "\nKeep {} off this machine if you can: only `conclave-relay sign` needs it.", operator_file.display());
     let _ = writeln!(told, "Start it with: conclave-relay --config {}", config.display());
     Ok(told)
 }
@@ -228,7 +231,9 @@ mod tests {
             .collect();
         assert_eq!(toml::from_str::<Settings>(&uncommented).unwrap(), expected);
         let toml::Value::Table(mut all) = toml::Value::try_from(&expected).unwrap() else { panic!("a table") };
-        let toml::Value::Table(named) = uncommented.parse::<toml::Table>().map(toml::Value::Table).unwrap() else { panic!("a table") };
+        let toml::Value::Table(named) = uncommented.parse::<toml::Table>().map(toml::Value::Table).unwrap() else {
+            panic!("a table")
+        };
         all.remove("peers");
         for (section, fields) in all {
             for name in fields.as_table().unwrap().keys() {

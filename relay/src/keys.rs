@@ -159,9 +159,10 @@ pub(crate) fn create(path: &Path, mode: u32, text: &str) -> Result<(), Failure> 
         file.sync_all()
     });
     written.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::Config(format!("{}: is there already and is not overwritten: choose another folder, or move it away", path.display()))
-        }
+        io::ErrorKind::AlreadyExists => Failure::Config(format!(
+            "{}: is there already and is not overwritten: choose another folder, or move it away",
+            path.display()
+        )),
         _ => Failure::Config(format!("{}: cannot be written: {error}", path.display())),
     })
 }
@@ -174,10 +175,9 @@ fn line(what: &str, bytes: &[u8]) -> String {
 fn open(path: &Path, what: &str, remedy: &str) -> Result<File, Failure> {
     File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::Config(format!("{}: there is no {what} here: {remedy}", path.display())),
-        io::ErrorKind::PermissionDenied => Failure::Config(format!(
-            "{}: the {what} may not be read: run the relay as the user that owns it",
-            path.display()
-        )),
+        io::ErrorKind::PermissionDenied => {
+            Failure::Config(format!("{}: the {what} may not be read: run the relay as the user that owns it", path.display()))
+        }
         _ => Failure::Config(format!("{}: the {what} cannot be read: {error}", path.display())),
     })
 }
@@ -192,7 +192,8 @@ fn text(file: &mut File, path: &Path) -> Result<String, Failure> {
 
 /// The bytes after `conclave <what> 1`. What is wrong never repeats what was read: it may be a key.
 fn parse(text: &str, what: &str) -> Result<Vec<u8>, String> {
-    let rest = text.trim().strip_prefix("conclave ").ok_or_else(|| format!("this is no {what} of Conclave: name the right file"))?;
+    let rest =
+        text.trim().strip_prefix("conclave ").ok_or_else(|| format!("this is no {what} of Conclave: name the right file"))?;
     let Some(rest) = rest.strip_prefix(what) else {
         return Err(format!("this file holds something else than a {what}: name the right file"));
     };

@@ -147,13 +147,21 @@ fn sessions(out: &mut Families, stats: &Stats) {
 
 fn rooms(out: &mut Families, stats: &Stats) {
     let followed = stats.rooms.saturating_sub(stats.rooms_hub);
-    out.gauge("rooms", "Rooms here, ordered or followed.", &[(&[("role", "hub")], stats.rooms_hub), (&[("role", "follower")], followed)]);
+    out.gauge(
+        "rooms",
+        "Rooms here, ordered or followed.",
+        &[(&[("role", "hub")], stats.rooms_hub), (&[("role", "follower")], followed)],
+    );
     out.gauge("attachments", "Clients attached, counted once for each room they are in.", &[(&[], stats.attached)]);
     let class = |name, count| (vec![("class", name)], count);
     out.gauges(
         "tracks",
         "Tracks that have a publisher or a subscriber here.",
-        [class("datagram", stats.tracks.datagram), class("groups", stats.tracks.groups), class("reliable", stats.tracks.reliable)],
+        [
+            class("datagram", stats.tracks.datagram),
+            class("groups", stats.tracks.groups),
+            class("reliable", stats.tracks.reliable),
+        ],
     );
     out.gauge(
         "subscriptions",
@@ -161,17 +169,34 @@ fn rooms(out: &mut Families, stats: &Stats) {
         &[(&[("kind", "client")], stats.subscriptions.client), (&[("kind", "link")], stats.subscriptions.link)],
     );
     let results = |all: Vec<(&'static str, u64)>| all.into_iter().map(|(result, count)| (vec![("result", result)], count));
-    out.counters("log_appends_total", "Entries offered to the logs ordered here, by what became of them.", results(stats.appends.all()));
+    out.counters(
+        "log_appends_total",
+        "Entries offered to the logs ordered here, by what became of them.",
+        results(stats.appends.all()),
+    );
     out.counters("joins_total", "Join requests at the hubs here, by what became of them.", results(stats.joins.all()));
 }
 
 fn media(out: &mut Families, stats: &Stats) {
     let ways = |inward: conclave_relay_core::stats::PerKind, outward: conclave_relay_core::stats::PerKind| {
-        [("client", "in", inward.client), ("client", "out", outward.client), ("link", "in", inward.link), ("link", "out", outward.link)]
-            .map(|(kind, direction, count)| (vec![("kind", kind), ("direction", direction)], count))
+        [
+            ("client", "in", inward.client),
+            ("client", "out", outward.client),
+            ("link", "in", inward.link),
+            ("link", "out", outward.link),
+        ]
+        .map(|(kind, direction, count)| (vec![("kind", kind), ("direction", direction)], count))
     };
-    out.counters("media_objects_total", "Objects of media, by the kind of session.", ways(stats.media_objects_in, stats.media_objects_out));
-    out.counters("media_bytes_total", "Bytes of media, by the kind of session.", ways(stats.media_bytes_in, stats.media_bytes_out));
+    out.counters(
+        "media_objects_total",
+        "Objects of media, by the kind of session.",
+        ways(stats.media_objects_in, stats.media_objects_out),
+    );
+    out.counters(
+        "media_bytes_total",
+        "Bytes of media, by the kind of session.",
+        ways(stats.media_bytes_in, stats.media_bytes_out),
+    );
     out.counters(
         "control_bytes_total",
         "Bytes of control messages and reliable tracks, by the kind of session.",
@@ -200,7 +225,11 @@ fn bounds(out: &mut Families, stats: &Stats) {
     );
     out.counter("egress_blocked_total", "How often a subscriber's queue was opened.", &[(&[], stats.egress_blocked)]);
     out.gauge("egress_queued_bytes", "Bytes waiting for blocked subscribers.", &[(&[], stats.egress_queued)]);
-    out.gauge("egress_queue_peak_bytes", "Most that ever waited for one subscriber of one track.", &[(&[], stats.egress_queue_peak)]);
+    out.gauge(
+        "egress_queue_peak_bytes",
+        "Most that ever waited for one subscriber of one track.",
+        &[(&[], stats.egress_queue_peak)],
+    );
     out.gauge("cached_bytes", "Bytes of cached groups.", &[(&[], stats.cached)]);
     out.gauge("retained_bytes", "Bytes of retained objects of reliable tracks.", &[(&[], stats.retained)]);
 }
@@ -333,13 +362,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use conclave_federation::wire::code::Code;
-    use conclave_relay_core::stats::{LinkStats, Limit};
+    use conclave_relay_core::stats::{Limit, LinkStats};
 
     use super::*;
 
     fn link(relay: Option<u8>, bytes: u64) -> LinkStats {
         let relay = relay.map(|byte| RelayId::new([byte; 32]));
-        LinkStats { relay, up: relay.is_some(), media_in: bytes, media_out: bytes * 2, control_in: bytes * 3, control_out: bytes * 4 }
+        LinkStats {
+            relay,
+            up: relay.is_some(),
+            media_in: bytes,
+            media_out: bytes * 2,
+            control_in: bytes * 3,
+            control_out: bytes * 4,
+        }
     }
 
     /// Everything that can be counted, was.
@@ -384,7 +420,10 @@ mod tests {
             for metric in family.get_metric() {
                 series += 1;
                 let pairs: Vec<(&str, &str)> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-                assert!(seen.insert(pairs.iter().map(|(_, value)| (*value).to_owned()).collect::<Vec<_>>()), "{name} {pairs:?} twice");
+                assert!(
+                    seen.insert(pairs.iter().map(|(_, value)| (*value).to_owned()).collect::<Vec<_>>()),
+                    "{name} {pairs:?} twice"
+                );
                 for (label, value) in pairs {
                     assert!(labels.contains(label), "{name}: label {label}");
                     assert!(!value.is_empty() && value.len() <= 40, "{name}: {label}={value}");

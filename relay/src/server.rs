@@ -1,6 +1,7 @@
 //! From settings to a relay that serves, in one function that says why its steps stand in this order.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -125,7 +126,7 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
 
     drop(inside);
     let driver = Driver::observed(endpoint, observer);
-    let ended = runtime.block_on(Shard { node, driver, store, answers, asks, board, signals }.run());
+    let ended = runtime.block_on(Shard { node, driver, store, answers, asks, board, signals, unknown: BTreeSet::new() }.run());
     admin.close();
     ended
 }

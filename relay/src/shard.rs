@@ -12,11 +12,11 @@
 //! clients come back by themselves, and nothing acknowledged is lost, because an acknowledgement waits for the disk. Panics
 //! while bytes of one session are moved are caught in the driver and cost that session alone.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use conclave_federation::io::{Machine, Output};
+use conclave_federation::io::{Machine, Net, Output, SessionKey, Side, StreamKind};
 use conclave_quic::{Driver, Observer};
-use conclave_relay_core::{Input, Node, node};
+use conclave_relay_core::{Input, Node, node, stats::Kind};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -45,6 +45,9 @@ pub(crate) struct Shard<O: Observer> {
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) board: Arc<Board>,
     pub(crate) signals: Signals,
+    /// Accepted sessions of which nobody knows yet whether a client or a relay is at the other end; as many as there are
+    /// openings under way.
+    pub(crate) unknown: BTreeSet<SessionKey>,
 }
 
 /// The operator's wish that the relay ends.
@@ -93,7 +96,7 @@ impl<O: Observer> Shard<O> {
             self.board.beat();
             let Some(wake) = self.obey() else { return Ok(()) };
             tokio::select! {
-                net = self.driver.next() => self.handle(Input::Net(net)),
+                net = self.driver.next() => self.hear(net),
                 Some(Answer { key, result }) = self.answers.recv() => self.handle(Input::Stored { key, result }),
                 () = sleep_until(wake) => {}
                 Some(ask) = self.asks.recv() => {
@@ -109,6 +112,32 @@ impl<O: Observer> Shard<O> {
                     self.board.draining();
                     self.handle(Input::Shutdown);
                 }
+            }
+        }
+    }
+
+    /// Lets the machine see it, and gives a session that has proved to be a link the room that a link needs.
+    fn hear(&mut self, net: Net) {
+        let about = match &net {
+            Net::Connected { session, side: Side::Accepted, .. } => {
+                self.unknown.insert(*session);
+                None
+            }
+            Net::Closed { session, .. } => {
+                self.unknown.remove(session);
+                None
+            }
+            Net::Data { session, kind: StreamKind::Control, .. } => Some(*session),
+            _ => None,
+        };
+        self.handle(Input::Net(net));
+        if let Some(session) = about.filter(|session| self.unknown.contains(session)) {
+            let kind = self.node.kind(session);
+            if kind == Some(Kind::Link) {
+                self.driver.proven_link(session);
+            }
+            if kind != Some(Kind::Opening) {
+                self.unknown.remove(&session);
             }
         }
     }

@@ -24,7 +24,10 @@ pub(super) fn check(settings: &Settings) -> Vec<(String, String)> {
         add("operator.name", format!("the operator's name is longer than {MAX_OPERATOR_NAME} bytes: choose a shorter one"));
     }
     if settings.relay.addresses.is_empty() {
-        add("relay.addresses", "name at least one address under which others reach this relay, like [\"relay.example.org:4433\"]".to_owned());
+        add(
+            "relay.addresses",
+            "name at least one address under which others reach this relay, like [\"relay.example.org:4433\"]".to_owned(),
+        );
     }
     if settings.relay.addresses.len() > MAX_ADDRESSES {
         add("relay.addresses", format!("at most {MAX_ADDRESSES} addresses fit into a descriptor: remove some"));

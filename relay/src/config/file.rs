@@ -103,10 +103,23 @@ fn general(path: &str) -> String {
 }
 
 fn unknown(section: &str, name: &str, full: &str, known: &[String]) -> String {
-    let place = if section.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", general(section)) };
-    let near = nearest(full, known.iter().map(String::as_str));
+    let section = general(section);
+    let near = nearest(full, known.iter().map(String::as_str)).map(|near| match near.rsplit_once('.') {
+        Some((inside, key)) if inside == section => format!("\"{key}\""),
+        Some((inside, key)) => format!("\"{key}\" {}", place(inside)),
+        None => format!("\"{near}\""),
+    });
+    let place = place(&section);
     match near {
-        Some(near) => format!("unknown key \"{name}\" {place}: did you mean \"{near}\"?"),
-        None => format!("unknown key \"{name}\" {place}: `conclave-relay --help` names the sections, `init` writes a file with every key"),
+        Some(near) => format!("unknown key \"{name}\" {place}: did you mean {near}?"),
+        None => format!("unknown key \"{name}\" {place}: remove it; `conclave-relay init` writes a file with every key there is"),
+    }
+}
+
+fn place(section: &str) -> String {
+    match section.strip_suffix("[]") {
+        Some(list) => format!("in [[{list}]]"),
+        None if section.is_empty() => "at the top level".to_owned(),
+        None => format!("in [{section}]"),
     }
 }

@@ -163,8 +163,6 @@ limits! {
     subscriptions_per_link: u32,
     /// Open join requests of one client session.
     joins_per_session: u32,
-    /// Clients of one room whose attachment waits for the hub.
-    attaching: u32,
     /// Appends of one room that wait for the store.
     waiting_appends: u32,
     /// Requests that wait for one link.

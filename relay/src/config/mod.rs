@@ -1,7 +1,7 @@
 //! The configuration: defaults, then the file, then the environment, then `--set`; each value once, with where it came from.
 //!
 //! The only module that knows the `config` crate. What is wrong is refused with its place, so that a typo never means a
-//! default: `relay.toml:7: unknown key "listn" in [relay]: did you mean "relay.listen"?`
+//! default: `relay.toml:7: unknown key "listn" in [relay]: did you mean "listen"?`
 
 mod check;
 mod file;
@@ -119,11 +119,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Failure> {
     complaints.finish()?;
 
     let settings = merge(&text, &environment, &flags).map_err(|error| Failure::Config(format!("{name}: {error}")))?;
-    let origins = Origins {
-        lines,
-        environment: environment.into_iter().map(|(key, (variable, _))| (key, variable)).collect(),
-        flags,
-    };
+    let origins =
+        Origins { lines, environment: environment.into_iter().map(|(key, (variable, _))| (key, variable)).collect(), flags };
     let mut loaded = Loaded { settings, file: sources.file.clone(), origins };
     let mut complaints = Complaints::default();
     for (key, words) in check::check(&loaded.settings) {
@@ -171,7 +168,9 @@ fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let wrong = |words: String| Failure::Config(words);
     match std::fs::metadata(path) {
-        Ok(about) if about.len() > MAX_FILE => Err(wrong(format!("{shown}: the file is larger than 1 MiB, which no configuration is"))),
+        Ok(about) if about.len() > MAX_FILE => {
+            Err(wrong(format!("{shown}: the file is larger than 1 MiB, which no configuration is")))
+        }
         Ok(_) => std::fs::read_to_string(path).map_err(|error| wrong(format!("{shown}: cannot be read: {error}"))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(wrong(format!(
             "{shown}: there is no such file: name it with --config, or make one with `conclave-relay init DIR --operator NAME`"
@@ -262,7 +261,9 @@ fn overrides(
     let single = || known.iter().map(String::as_str).filter(|key| is_single(key));
     if !single().any(|known| known == key) {
         match nearest(key, single()) {
-            Some(near) => complaints.add(place, format_args!("there is no setting of this name: did you mean {}?", spelled(near))),
+            Some(near) => {
+                complaints.add(place, format_args!("there is no setting of this name: did you mean {}?", spelled(near)))
+            }
             None => complaints.add(place, "there is no setting of this name; [[peers]] can only be set in the file"),
         }
         return false;

@@ -284,7 +284,8 @@ mod tests {
         for right in ["relay.example.org:4433", "192.0.2.7:1", "[2001:db8::7]:4433", "localhost:0"] {
             assert_eq!(HostPort::parse(right).map(|address| address.to_string()), Ok(right.to_owned()));
         }
-        for wrong in ["", ":", "relay.example.org", ":4433", "a b:1", "a:65536", "a:+1", "2001:db8::7:4433", "[nonsense]:1", "a:"] {
+        for wrong in ["", ":", "relay.example.org", ":4433", "a b:1", "a:65536", "a:+1", "2001:db8::7:4433", "[nonsense]:1", "a:"]
+        {
             assert!(HostPort::parse(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(HostPort::parse("[::1]:0").map(|address| address.with_port(7).to_string()), Ok("[::1]:7".to_owned()));

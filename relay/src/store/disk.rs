@@ -10,6 +10,8 @@ use std::{
     fs::{self, File},
     io,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use conclave_federation::{id::RoomId, record::RoomRecord, wire::Wire};
@@ -24,6 +26,9 @@ const FORMAT: u8 = 1;
 
 /// How long sled may keep bytes to itself when nobody asks for a flush; every acknowledged write asks.
 const FLUSH_EVERY_MS: u64 = 200;
+
+/// How long the engine's threads may keep the files of one that was dropped.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Keys that one step of deleting removes, so that no entry waits long behind it.
 const DELETE_STEP: usize = 256;
@@ -80,12 +85,7 @@ impl Disk {
         let new = !folder.exists();
         fs::create_dir_all(folder)?;
         remove_torn_snapshots(folder)?;
-        let db = sled::Config::new()
-            .path(folder)
-            .cache_capacity(cache)
-            .flush_every_ms(Some(FLUSH_EVERY_MS))
-            .mode(sled::Mode::LowSpace)
-            .open()?;
+        let db = open_engine(folder, cache)?;
         let disk = Self {
             log: db.open_tree("log")?,
             records: db.open_tree("records")?,
@@ -254,7 +254,10 @@ impl Disk {
     }
 
     /// All chunks of a room's logs, in order, without those of logs that were dropped.
-    pub(super) fn chunks(&self, room: RoomId) -> Result<impl Iterator<Item = Result<(ChunkKey, sled::IVec), DiskError>> + '_, DiskError> {
+    pub(super) fn chunks(
+        &self,
+        room: RoomId,
+    ) -> Result<impl Iterator<Item = Result<(ChunkKey, sled::IVec), DiskError>> + '_, DiskError> {
         let dropped = self.dropped_calls(room)?;
         Ok(self.log.scan_prefix(room.as_bytes()).filter_map(move |item| match item {
             Err(error) => Some(Err(error.into())),
@@ -269,6 +272,25 @@ impl Disk {
     pub(super) fn bytes(&self) -> u64 {
         self.db.size_on_disk().unwrap_or(0)
     }
+}
+
+/// The engine's own lock outlives it for a moment in threads that still tidy up. The folder is locked by us, so whoever has
+/// it is our own past and about to let go.
+fn open_engine(folder: &Path, cache: u64) -> Result<sled::Db, DiskError> {
+    let config =
+        sled::Config::new().path(folder).cache_capacity(cache).flush_every_ms(Some(FLUSH_EVERY_MS)).mode(sled::Mode::LowSpace);
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && begun.elapsed() < LINGER => thread::sleep(LINGER / 500),
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// The engine says it in words only.
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string().contains("acquire lock")
 }
 
 #[cfg(test)]

@@ -157,8 +157,7 @@ impl Store {
         let folder = options.folder.join("store");
         let explain = |error: DiskError| explain(&folder, &error);
         let disk = writer::guarded(|| Disk::open(&folder, options.cache, options.durability)).map_err(explain)?;
-        let (restored, found) =
-            writer::guarded(|| restore::restore(&disk, options.relay, options.unix_ms)).map_err(explain)?;
+        let (restored, found) = writer::guarded(|| restore::restore(&disk, options.relay, options.unix_ms)).map_err(explain)?;
         tracing::info!(
             rooms = found.rooms,
             entries = found.entries,
@@ -255,9 +254,13 @@ fn explain(folder: &Path, error: &DiskError) -> Failure {
         DiskError::Io(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
             format!("{shown}: the disk is full: free some space and start again; nothing that was acknowledged is lost")
         }
-        DiskError::Io(error) => format!("{shown}: the store cannot be opened: {error}: check the disk and the folder's permissions"),
+        DiskError::Io(error) => {
+            format!("{shown}: the store cannot be opened: {error}: check the disk and the folder's permissions")
+        }
         DiskError::TooNew => {
-            format!("{shown}: the store was written by a later version of the relay: update, or start with another relay.data_dir")
+            format!(
+                "{shown}: the store was written by a later version of the relay: update, or start with another relay.data_dir"
+            )
         }
         DiskError::Damaged | DiskError::Engine(_) | DiskError::Panicked => format!(
             "{shown}: the store is damaged ({error}): move this folder away and start again; the relay then begins empty and rooms \

@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn a_log_with_a_changed_header_is_set_aside() {
         assert_set_aside(spoiled(|_, _, entries| {
-            entries.get_mut(3).unwrap().entry.header.served = List::new(vec![conclave_federation::id::JoinId::new([1; 16])]).unwrap();
+            entries.get_mut(3).unwrap().entry.header.served =
+                List::new(vec![conclave_federation::id::JoinId::new([1; 16])]).unwrap();
         }));
     }
 

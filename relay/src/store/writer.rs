@@ -113,6 +113,8 @@ impl Writer {
                 State::Open(disk)
             }
             Err(error) => {
+                // Before the answers: whoever has one may look.
+                self.health.failed();
                 self.unconfirmed.extend(jobs.iter().filter_map(|job| match &job.write {
                     Write::Append { room, instance, seq, .. } => Some((Call { room: *room, instance: *instance }, *seq)),
                     Write::Record(_) | Write::Forget { .. } => None,
@@ -126,7 +128,6 @@ impl Writer {
     }
 
     fn fail(&self, disk: Disk, error: &DiskError) -> State {
-        self.health.failed();
         tracing::error!(%error, "the store cannot write: calls go on, joining and leaving them does not; free disk space or mend the disk");
         // Its way out may fail as well, in whatever way.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(disk)));
@@ -140,7 +141,10 @@ impl Writer {
                     *deleting = step == Step::More;
                     State::Open(disk)
                 }
-                Err(error) => self.fail(disk, &error),
+                Err(error) => {
+                    self.health.failed();
+                    self.fail(disk, &error)
+                }
             },
             State::Open(disk) => {
                 self.measure(&disk);
@@ -178,7 +182,8 @@ impl Writer {
 
     fn answer(&self, job: &Job, result: Result<(), ()>) {
         let result = result.map_err(|()| StoreFailed {
-            words: "the relay cannot store entries now, its disk may be full: try again in a few seconds, or tell its operator".to_owned(),
+            words: "the relay cannot store entries now, its disk may be full: try again in a few seconds, or tell its operator"
+                .to_owned(),
         });
         // Nobody listens any more only when the process ends.
         let _ = self.answers.blocking_send(Answer { key: job.key, result });
