@@ -44,7 +44,7 @@ fn crossed(sample: &Sample, to: &str) -> f64 {
 }
 
 fn published(sample: &Sample) -> f64 {
-    sample.sum(MEDIA_BYTES, &[("direction", "in"), ("link", "client")])
+    sample.sum(MEDIA_BYTES, &[("direction", "in"), ("kind", "client")])
 }
 
 /// Every direction of every link between two moments.
@@ -93,7 +93,7 @@ mod tests {
             "{LINK_BYTES}{{direction=\"out\",kind=\"media\",peer=\"Birch\"}} {out_to_birch}\n\
              {LINK_BYTES}{{direction=\"out\",kind=\"media\",peer=\"Cedar\"}} {out_to_cedar}\n\
              {LINK_BYTES}{{direction=\"out\",kind=\"control\",peer=\"Cedar\"}} 77\n\
-             {MEDIA_BYTES}{{direction=\"in\",link=\"client\"}} {inside}\n"
+             {MEDIA_BYTES}{{direction=\"in\",kind=\"client\"}} {inside}\n"
         ))
     }
 
