@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use conclave_federation::{
     id::{Instance, RoomId, TrackId},
-    proof::{Label, Signature, SigningKey, VerifyingKey},
+    proof::{Label, Signature, VerifyingKey},
     wire::{List, Malformed, Reader, Text, Wire, Writer},
 };
 
@@ -125,10 +125,10 @@ impl Catalog {
     }
 
     /// With the leaf's signature, ready to be sealed.
-    pub(crate) fn sign(&self, author: Author, leaf: &SigningKey) -> Bytes {
+    pub(crate) fn sign(&self, author: Author, sign: impl FnOnce(Label, &[u8]) -> Signature) -> Bytes {
         let mut out = Writer::new();
         self.put_body(&mut out);
-        leaf.sign(Label::Catalog, &self.claim(author)).put(&mut out);
+        sign(Label::Catalog, &self.claim(author)).put(&mut out);
         out.into_bytes()
     }
 
@@ -209,6 +209,8 @@ impl Catalogs {
 
 #[cfg(test)]
 mod tests {
+    use conclave_federation::proof::SigningKey;
+
     use super::*;
 
     fn line(track: u64, stream: u8) -> Line {
@@ -227,7 +229,7 @@ mod tests {
     fn a_catalog_is_read_back_and_bound_to_its_leaf() {
         let key = SigningKey::from_seed([1; 32]);
         let catalog = catalog(3, &[line(77, 0), line(78, 1)]);
-        let bytes = catalog.sign(author(4), &key);
+        let bytes = catalog.sign(author(4), |label, body| key.sign(label, body));
         assert_eq!(Catalog::verify(&bytes, author(4), &key.verifying_key()), Ok(catalog));
         assert_eq!(Catalog::verify(&bytes, author(5), &key.verifying_key()), Err(Unreadable::BadSignature));
         let other = SigningKey::from_seed([2; 32]).verifying_key();
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn every_truncation_and_a_longer_one_are_refused() {
         let key = SigningKey::from_seed([1; 32]);
-        let bytes = catalog(3, &[line(77, 0)]).sign(author(4), &key);
+        let bytes = catalog(3, &[line(77, 0)]).sign(author(4), |label, body| key.sign(label, body));
         for len in 0..bytes.len() {
             assert!(Catalog::verify(&bytes.slice(..len), author(4), &key.verifying_key()).is_err());
         }
@@ -251,7 +253,7 @@ mod tests {
     fn reserved_tracks_and_streams_beyond_the_bound_are_refused() {
         let key = SigningKey::from_seed([1; 32]);
         for bad in [line(TrackId::LOG.0, 0), line(77, 17), line(77, 254)] {
-            let bytes = catalog(1, &[bad]).sign(author(0), &key);
+            let bytes = catalog(1, &[bad]).sign(author(0), |label, body| key.sign(label, body));
             assert_eq!(Catalog::verify(&bytes, author(0), &key.verifying_key()), Err(Unreadable::Malformed));
         }
     }

@@ -1,89 +1,127 @@
 //! One participant: commands and network in, events out. Dispatch only; what is decided stands in the states.
+//!
+//! ```text
+//!   connection:  down --> dialling --> opening --> open --> (lost) down ..
+//!   state:       enter (found or look up, begin or ask) --> joined --> over
+//! ```
 
 mod connection;
+mod core;
+mod enter;
+mod held;
+mod joined;
 
-use std::{collections::VecDeque, fmt, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use conclave_federation::{
     id::TrackId,
     io::{Machine, Net, Now, Outlet, Output, SessionKey},
-    session,
+    session::{self, Session},
+    wire::code::Code,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use self::connection::{Connection, Lost};
+use self::{
+    connection::{Connection, Lost},
+    core::{Core, Ctx},
+    enter::{Enter, Progress},
+    joined::{Joined, Next},
+};
 use crate::{
-    api::{ClientError, Command, Config, ConnectionState, CreateRoom, Ended, Event, Input, Profile, Warning},
+    api::{Command, Config, ConnectionState, CreateRoom, Ended, Event, Input, LocalTrack, Media, Stats, Warning},
     link::Link,
+    publish::MAX_TRACKS,
 };
 
 /// What an answer of the relay is to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ask {
+enum Ask {
     /// What is known of the room.
     Resolve,
+    /// Our room's record, to the hub.
+    PutRecord,
+    /// The beginning of a call.
+    Genesis,
+    /// To be let in, or back in.
+    Join,
+    /// Our word that we leave.
+    Leave,
+    /// Our proof of membership.
+    Attach,
+    /// The next capability.
+    Renew,
+    /// A commit.
+    Append,
     /// The track's objects.
     Subscribe(TrackId),
+    /// A track of ours.
+    Publish(TrackId),
 }
 
-/// What every state works with.
-struct Core {
-    rng: ChaCha20Rng,
-    profile: Profile,
-    events: VecDeque<Event>,
-}
-
-/// What the client is for.
-enum Purpose {
-    Create(CreateRoom),
-    Join(Link),
+enum State {
+    Enter(Box<Enter>),
+    Joined(Box<Joined>),
+    Over,
 }
 
 /// A participant; see the module. One connection, to the entry relay, and one room.
 pub struct Client {
     core: Core,
     connection: Connection,
-    purpose: Purpose,
-    ended: bool,
+    state: State,
+    /// Tracks that the application publishes: announced whenever there is a room to announce them in.
+    wishes: BTreeMap<LocalTrack, Media>,
+    link: Option<Link>,
 }
 
 impl Client {
     /// Founds a room at the entry relay and enters it; [`Event::RoomCreated`] has the link.
     #[must_use]
     pub fn create(config: Config, room: CreateRoom) -> Self {
-        Self::new(config, Purpose::Create(room))
+        Self::new(&config, Enter::create(room), None)
     }
 
     /// Enters the room of `link` through the entry relay, whatever host the link names.
     #[must_use]
     pub fn join(config: Config, link: Link) -> Self {
-        Self::new(config, Purpose::Join(link))
+        Self::new(&config, Enter::join(link.clone()), Some(link))
     }
 
-    fn new(config: Config, purpose: Purpose) -> Self {
-        let core = Core {
-            rng: ChaCha20Rng::from_seed(config.seed),
-            profile: config.profile.clone(),
-            events: VecDeque::from([Event::Connection(ConnectionState::Connecting)]),
-        };
-        Self { core, connection: Connection::new(config.entry.clone()), purpose, ended: false }
+    fn new(config: &Config, enter: Enter, link: Option<Link>) -> Self {
+        let mut core = Core::new(ChaCha20Rng::from_seed(config.seed), config.profile.clone(), Stats::default());
+        core.tell(Event::Connection(ConnectionState::Connecting));
+        let connection = Connection::new(config.entry.clone());
+        Self { core, connection, state: State::Enter(Box::new(enter)), wishes: BTreeMap::new(), link }
     }
 
     /// The room's link, once it is known.
     #[must_use]
-    pub fn link(&self) -> Option<&Link> {
-        match &self.purpose {
-            Purpose::Create(_) => None,
-            Purpose::Join(link) => Some(link),
-        }
+    pub const fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.core.stats
     }
 
     /// Every secret of the room that is held now, by name: for the leak check of the project's own tests alone.
     #[cfg(feature = "audit")]
     #[must_use]
     pub fn secrets_for_audit(&self) -> Vec<(String, Vec<u8>)> {
-        Vec::new()
+        let mut all = match &self.state {
+            State::Joined(joined) => joined.secrets(),
+            State::Enter(_) | State::Over => Vec::new(),
+        };
+        if let Some(link) = &self.link {
+            all.push(("link secret".to_owned(), link.secret.expose().to_vec()));
+        }
+        all
     }
 
     fn on_net(&mut self, now: Now, net: Net, outlet: &mut impl Outlet) {
@@ -91,7 +129,7 @@ impl Client {
             Net::Connected { session, side, exporter } => self.connection.on_connected(now, session, side, exporter, outlet),
             Net::DialFailed { dial, why } => {
                 let lost = self.connection.on_dial_failed(now, dial, why, &mut self.core.rng);
-                self.on_lost(lost);
+                self.on_lost(now, lost, outlet);
             }
             Net::Datagram { session, bytes } => self.on_session(now, session, outlet, |session, _| session.on_datagram(bytes)),
             Net::Data { session, stream, kind, bytes, fin } => {
@@ -101,12 +139,27 @@ impl Client {
                 session.on_reset(stream);
                 Ok(())
             }),
-            Net::Stopped { .. } => {}
-            Net::Writable { session } => self.on_session(now, session, outlet, |session, outlet| session.on_writable(outlet)),
+            Net::Stopped { session, stream, .. } => {
+                if self.connection.is(session) {
+                    self.with_joined(now, outlet, |joined, ctx| {
+                        joined.on_stopped(stream, ctx);
+                        Next::Stay
+                    });
+                }
+            }
+            Net::Writable { session } => {
+                self.on_session(now, session, outlet, |session, outlet| session.on_writable(outlet));
+                if self.connection.is(session) {
+                    self.with_joined(now, outlet, |joined, ctx| {
+                        joined.on_writable(ctx);
+                        Next::Stay
+                    });
+                }
+            }
             Net::Closed { session, why } => {
                 if self.connection.is(session) {
                     let lost = self.connection.on_closed(now, &why, &mut self.core.rng);
-                    self.on_lost(Some(lost));
+                    self.on_lost(now, Some(lost), outlet);
                 }
             }
         }
@@ -118,55 +171,200 @@ impl Client {
         now: Now,
         key: SessionKey,
         outlet: &mut O,
-        feed: impl FnOnce(&mut session::Session<Ask>, &mut O) -> Result<(), session::Fault>,
+        feed: impl FnOnce(&mut Session<Ask>, &mut O) -> Result<(), session::Fault>,
     ) {
         if !self.connection.is(key) {
             return;
         }
         let Some(session) = self.connection.session() else { return };
-        if let Err(fault) = feed(session, outlet) {
-            let lost = self.connection.on_fault(now, &fault, &mut self.core.rng, outlet);
-            self.on_lost(lost);
-            return;
-        }
-        while let Some(event) = self.connection.session().and_then(session::Session::next_event) {
+        let fed = feed(session, outlet);
+        // What arrived whole before the fault is still good.
+        while let Some(event) = self.connection.session().filter(|session| session.key() == key).and_then(Session::next_event) {
             self.on_event(now, event, outlet);
+        }
+        let fed = fed.and_then(|()| match self.connection.session() {
+            Some(session) if session.key() == key => session.check_backlog(),
+            Some(_) | None => Ok(()),
+        });
+        if let Err(fault) = fed {
+            tracing::debug!(%fault, "session closed");
+            let lost = self.connection.on_fault(now, &fault, &mut self.core.rng, outlet);
+            self.on_lost(now, lost, outlet);
         }
     }
 
     fn on_event(&mut self, now: Now, event: session::Event<Ask>, outlet: &mut impl Outlet) {
-        let _ = (now, outlet);
-        if let session::Event::Active(remote) = event {
-            let pinned = self.connection.is_pinned();
-            if self.connection.on_active(remote) {
-                if !pinned {
-                    self.core.events.push_back(Event::Warning(Warning::UnpinnedRelay));
+        match event {
+            session::Event::Active(remote) => {
+                if self.connection.on_active(remote) {
+                    self.on_open(now, outlet);
                 }
-                self.core.events.push_back(Event::Connection(ConnectionState::Connected));
+            }
+            session::Event::Answer(ask, answer) => match &self.state {
+                State::Enter(_) => self.with_enter(now, outlet, |enter, ctx| enter.on_answer(ask, answer, ctx)),
+                State::Joined(_) => self.with_joined(now, outlet, |joined, ctx| joined.on_answer(ask, answer, ctx)),
+                State::Over => {}
+            },
+            session::Event::Request(reply, _) => {
+                let words = "a participant's client answers no requests";
+                let refusal = conclave_federation::wire::message::Refusal::new(Code::UNSUPPORTED, words);
+                if let Some(session) = self.connection.session() {
+                    session.answer(reply, conclave_federation::wire::message::Answer::Refused(refusal), outlet);
+                }
+            }
+            session::Event::Notice(notice) => self.with_joined(now, outlet, |joined, ctx| {
+                joined.on_notice(&notice, ctx);
+                Next::Stay
+            }),
+            event @ (session::Event::Piece(..) | session::Event::StreamEnded(..) | session::Event::Datagram(..)) => {
+                self.with_joined(now, outlet, |joined, ctx| joined.on_session_event(event, ctx));
             }
         }
     }
 
-    fn on_lost(&mut self, lost: Option<Lost>) {
-        match lost {
-            None => {}
-            Some(Lost::Again) => self.core.events.push_back(Event::Connection(ConnectionState::Reconnecting)),
-            Some(Lost::Over(error)) => self.end(Ended::Failed(error)),
+    fn on_open(&mut self, now: Now, outlet: &mut impl Outlet) {
+        self.core.stats.sessions += 1;
+        self.core.tell(Event::Connection(ConnectionState::Connected));
+        match &self.state {
+            State::Enter(_) => self.with_enter(now, outlet, Enter::on_open),
+            State::Joined(_) => self.with_joined(now, outlet, |joined, ctx| {
+                joined.on_open(ctx);
+                Next::Stay
+            }),
+            State::Over => {}
         }
     }
 
-    fn end(&mut self, how: Ended) {
-        if !self.ended {
-            self.ended = true;
-            self.core.events.push_back(Event::Ended(how));
+    fn on_lost(&mut self, now: Now, lost: Option<Lost>, outlet: &mut impl Outlet) {
+        match lost {
+            None => return,
+            Some(Lost::Again { was_open }) => {
+                if was_open {
+                    self.core.tell(Event::Connection(ConnectionState::Reconnecting));
+                }
+            }
+            Some(Lost::Over(error)) => return self.end(Ended::Failed(error), outlet),
+        }
+        match &mut self.state {
+            State::Enter(enter) => enter.on_lost(),
+            State::Joined(joined) => joined.on_lost(now),
+            State::Over => {}
+        }
+    }
+
+    fn with_enter<O: Outlet>(&mut self, now: Now, outlet: &mut O, act: impl FnOnce(&mut Enter, &mut Ctx<'_, O>) -> Progress) {
+        let State::Enter(enter) = &mut self.state else { return };
+        let mut ctx = Ctx { now, core: &mut self.core, open: self.connection.open(), outlet };
+        let progress = act(enter, &mut ctx);
+        if self.link.is_none() {
+            self.link = enter.link().cloned();
+        }
+        match progress {
+            Progress::Stay => {}
+            Progress::Failed(error) => self.end(Ended::Failed(error), outlet),
+            Progress::Entered(entered) => {
+                self.meet_relay(&entered.hall.record);
+                let mut joined = Joined::new(*entered, now, &mut self.core.rng);
+                let mut ctx = Ctx { now, core: &mut self.core, open: self.connection.open(), outlet };
+                for (track, media) in &self.wishes {
+                    joined.publish(*track, media.clone(), &mut ctx);
+                }
+                joined.on_open(&mut ctx);
+                self.state = State::Joined(Box::new(joined));
+            }
+        }
+    }
+
+    /// A relay whose key was not known before is required from now on; people are told when the room does not know it
+    /// either.
+    fn meet_relay(&mut self, record: &conclave_federation::record::RoomRecord) {
+        let Some(relay) = self.connection.open().map(|open| open.relay.relay) else { return };
+        if !self.connection.is_pinned() {
+            self.connection.pin(relay);
+            if !record.hubs.iter().any(|hub| hub.relay == relay) {
+                self.core.warn(Warning::UnpinnedRelay);
+            }
+        }
+    }
+
+    fn with_joined<O: Outlet>(&mut self, now: Now, outlet: &mut O, act: impl FnOnce(&mut Joined, &mut Ctx<'_, O>) -> Next) {
+        let State::Joined(joined) = &mut self.state else { return };
+        let mut ctx = Ctx { now, core: &mut self.core, open: self.connection.open(), outlet };
+        match act(joined, &mut ctx) {
+            Next::Stay => {}
+            Next::Left => self.end(Ended::Left, outlet),
+            Next::Failed(error) => self.end(Ended::Failed(error), outlet),
+            Next::Enter => {
+                let State::Joined(joined) = std::mem::replace(&mut self.state, State::Over) else { return };
+                let (hall, access) = joined.into_hall();
+                self.core.stats.rejoins += 1;
+                self.core.warn(Warning::Rejoined);
+                self.state = State::Enter(Box::new(Enter::again(hall.link, access)));
+                if self.connection.open().is_some() {
+                    self.with_enter(now, outlet, Enter::on_open);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, how: Ended, outlet: &mut impl Outlet) {
+        if !matches!(self.state, State::Over) {
+            self.state = State::Over;
+            self.connection.end(Code::NONE, "", outlet);
+            self.core.tell(Event::Ended(how));
         }
     }
 
     fn on_command(&mut self, now: Now, command: Command, outlet: &mut impl Outlet) {
-        let _ = now;
-        if let Command::Leave = command {
-            self.connection.end(conclave_federation::wire::code::Code::NONE, "", outlet);
-            self.end(Ended::Left);
+        match command {
+            Command::Publish { track, mut media } => {
+                if self.wishes.len() >= MAX_TRACKS && !self.wishes.contains_key(&track) {
+                    return self.core.warn(Warning::TooManyTracks);
+                }
+                let mut end = media.label.len().min(Media::MAX_LABEL);
+                while !media.label.is_char_boundary(end) {
+                    end -= 1;
+                }
+                media.label.truncate(end);
+                self.wishes.insert(track, media.clone());
+                self.with_joined(now, outlet, |joined, ctx| {
+                    joined.publish(track, media, ctx);
+                    Next::Stay
+                });
+            }
+            Command::Unpublish { track } => {
+                self.wishes.remove(&track);
+                self.with_joined(now, outlet, |joined, ctx| {
+                    joined.unpublish(track, ctx);
+                    Next::Stay
+                });
+            }
+            Command::Write { track, frame } => {
+                if let State::Enter(_) = &self.state {
+                    self.core.stats.frames_dropped += 1;
+                }
+                self.with_joined(now, outlet, |joined, ctx| {
+                    joined.write(track, &frame, ctx);
+                    Next::Stay
+                });
+            }
+            Command::Chat { text } => {
+                if let State::Enter(_) = &self.state {
+                    self.core.warn(Warning::ChatNotSent);
+                }
+                self.with_joined(now, outlet, |joined, ctx| {
+                    joined.chat(&text, ctx);
+                    Next::Stay
+                });
+            }
+            Command::RequestKeyFrame { participant, track } => self.with_joined(now, outlet, |joined, ctx| {
+                joined.request_key_frame(participant, track, ctx);
+                Next::Stay
+            }),
+            Command::Leave => match &self.state {
+                State::Joined(_) => self.with_joined(now, outlet, Joined::leave),
+                State::Enter(_) | State::Over => self.end(Ended::Left, outlet),
+            },
         }
     }
 
@@ -174,6 +372,20 @@ impl Client {
         if let Some(key) = self.connection.session().map(|session| session.key()) {
             self.on_session(now, key, outlet, |session, _| session.on_timeout(now));
         }
+        match &self.state {
+            State::Enter(_) if self.connection.open().is_some() => self.with_enter(now, outlet, Enter::on_timeout),
+            State::Joined(_) => self.with_joined(now, outlet, Joined::on_timeout),
+            State::Enter(_) | State::Over => {}
+        }
+    }
+
+    fn next_timeout(&mut self, now: Now) -> Option<Duration> {
+        let state = match &self.state {
+            State::Enter(enter) if self.connection.open().is_some() => enter.next_timeout(),
+            State::Joined(joined) => joined.next_timeout(now),
+            State::Enter(_) | State::Over => None,
+        };
+        [self.connection.next_timeout(), state].into_iter().flatten().min()
     }
 }
 
@@ -182,7 +394,7 @@ impl Machine for Client {
     type Output = Event;
 
     fn handle(&mut self, now: Now, input: Input, outlet: &mut impl Outlet) {
-        if self.ended {
+        if matches!(self.state, State::Over) {
             return;
         }
         match input {
@@ -192,24 +404,33 @@ impl Machine for Client {
     }
 
     fn poll(&mut self, now: Now, outlet: &mut impl Outlet) -> Output<Event> {
-        if !self.ended {
-            self.on_timeout(now, outlet);
-        }
-        if let Some(event) = self.core.events.pop_front() {
+        if let Some(event) = self.core.next_event() {
             return Output::Do(event);
         }
-        if self.ended {
+        if matches!(self.state, State::Over) {
+            return Output::Wait(None);
+        }
+        self.on_timeout(now, outlet);
+        if let Some(event) = self.core.next_event() {
+            return Output::Do(event);
+        }
+        if matches!(self.state, State::Over) {
             return Output::Wait(None);
         }
         match self.connection.dial(now) {
             Some(dial) => Output::Dial(dial),
-            None => Output::Wait(self.connection.next_timeout()),
+            None => Output::Wait(self.next_timeout(now)),
         }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("ended", &self.ended).finish_non_exhaustive()
+        let state = match &self.state {
+            State::Enter(_) => "enter",
+            State::Joined(_) => "joined",
+            State::Over => "over",
+        };
+        f.debug_struct("Client").field("state", &state).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use conclave_federation::{
     id::Head,
-    proof::{Label, Signature, SigningKey, VerifyingKey},
+    proof::{Label, Signature, VerifyingKey},
     wire::{List, Malformed, Reader, Wire, Writer},
 };
 use rand_chacha::ChaCha20Rng;
@@ -97,10 +97,10 @@ impl Heartbeat {
     }
 
     /// With the leaf's signature, ready to be sealed.
-    pub(crate) fn sign(&self, author: Author, leaf: &SigningKey) -> Bytes {
+    pub(crate) fn sign(&self, author: Author, sign: impl FnOnce(Label, &[u8]) -> Signature) -> Bytes {
         let mut out = Writer::new();
         self.put_body(&mut out);
-        leaf.sign(Label::Heartbeat, &self.claim(author)).put(&mut out);
+        sign(Label::Heartbeat, &self.claim(author)).put(&mut out);
         out.into_bytes()
     }
 
@@ -201,6 +201,8 @@ mod tests {
     use conclave_federation::id::{Instance, RoomId};
     use rand_core::SeedableRng;
 
+    use conclave_federation::proof::SigningKey;
+
     use super::*;
 
     fn author(leaf: u16) -> Author {
@@ -216,7 +218,7 @@ mod tests {
     fn a_heartbeat_is_read_back_and_bound_to_its_leaf() {
         let key = SigningKey::from_seed([1; 32]);
         let beat = beat(9, &[Echo { leaf: 1, counter: 2 }]);
-        let bytes = beat.sign(author(4), &key);
+        let bytes = beat.sign(author(4), |label, body| key.sign(label, body));
         assert_eq!(Heartbeat::verify(&bytes, author(4), &key.verifying_key()), Ok(beat));
         assert_eq!(Heartbeat::verify(&bytes, author(5), &key.verifying_key()), Err(Unreadable::BadSignature));
         for len in 0..bytes.len() {

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod catalog;
+mod chat;
 mod client;
 pub mod code;
 pub mod committer;

@@ -182,6 +182,11 @@ impl Publisher {
         Some(track.id)
     }
 
+    /// Drops a track that the relay did not take.
+    pub(crate) fn forget(&mut self, local: LocalTrack) {
+        self.tracks.remove(&local);
+    }
+
     /// The relay took a track.
     pub(crate) fn on_published(&mut self, id: TrackId, alias: Alias) -> Option<LocalTrack> {
         let (local, track) = self.tracks.iter_mut().find(|(_, track)| track.id == id)?;

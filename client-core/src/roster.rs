@@ -76,13 +76,7 @@ impl Roster {
     }
 
     /// The tree as it is now. Gives what changed: those who went first.
-    pub(crate) fn update(
-        &mut self,
-        members: &[Member],
-        epoch: u64,
-        now: Duration,
-        how: impl Fn(u16) -> Departure,
-    ) -> Vec<Event> {
+    pub(crate) fn update(&mut self, members: &[Member], epoch: u64, now: Duration, how: impl Fn(u16) -> Departure) -> Vec<Event> {
         let mut events = Vec::new();
         let new: BTreeMap<u16, &Member> = members.iter().map(|member| (member.leaf, member)).collect();
         let gone: Vec<u16> = self
@@ -200,6 +194,21 @@ impl Roster {
         leaf == self.me || self.seats.get(&leaf).is_some_and(|seat| seat.signed + self.grey_after() > now)
     }
 
+    /// Every leaf, whether it is a host's, and whether it is lively.
+    pub(crate) fn seats(&self, now: Duration) -> impl Iterator<Item = (u16, bool, bool)> {
+        self.seats.iter().map(move |(leaf, seat)| (*leaf, seat.participant.host, self.is_lively(*leaf, now)))
+    }
+
+    /// Somebody said that they go: shown grey until they are out of the tree.
+    pub(crate) fn on_leaving(&mut self, leaf: u16) -> Option<Event> {
+        let seat = self.seats.get_mut(&leaf)?;
+        if seat.participant.present == Presence::Grey {
+            return None;
+        }
+        seat.participant.present = Presence::Grey;
+        Some(Event::ParticipantChanged(seat.participant.clone()))
+    }
+
     /// When somebody turns grey or may be removed.
     pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
         let (grey_after, reap_after) = (self.grey_after(), self.reap_after());
@@ -251,10 +260,10 @@ mod tests {
         assert_eq!(words(&events), ["-1 Left", "+2"]);
         assert!(roster.update(&[member(0, 0), member(2, 2)], 3, Duration::ZERO, |_| Departure::Left).is_empty());
         let all = roster.all();
-        assert_eq!(all.iter().map(|one| (one.id.leaf(), one.joined_epoch, one.host)).collect::<Vec<_>>(), [
-            (0, 1, true),
-            (2, 2, false)
-        ]);
+        assert_eq!(
+            all.iter().map(|one| (one.id.leaf(), one.joined_epoch, one.host)).collect::<Vec<_>>(),
+            [(0, 1, true), (2, 2, false)]
+        );
         // Another key on the same leaf is another participant; the same key on another leaf has moved.
         let before = roster.id(2);
         let events = roster.update(&[member(0, 0), member(2, 3), member(5, 2)], 4, Duration::ZERO, |_| Departure::Reaped);

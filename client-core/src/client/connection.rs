@@ -52,8 +52,11 @@ enum Way {
 
 /// What became of an attempt or a session.
 pub(super) enum Lost {
-    /// It is tried again by itself.
-    Again,
+    /// It is tried again by itself; whether there was a session before.
+    Again {
+        /// Whether there was a session before.
+        was_open: bool,
+    },
     /// It is over.
     Over(ClientError),
 }
@@ -80,7 +83,7 @@ impl Connection {
     }
 
     /// The key met is required from now on.
-    pub(super) const fn pin(&mut self, relay: RelayId) {
+    pub(super) fn pin(&mut self, relay: RelayId) {
         self.entry.relay = Some(relay);
     }
 
@@ -206,7 +209,7 @@ impl Connection {
         let doubled = FIRST_BACKOFF.saturating_mul(1 << (self.failures - 1).min(8)).min(MAX_BACKOFF);
         let half = u64::try_from(doubled.as_millis() / 2).unwrap_or(u64::MAX).max(1);
         self.way = Way::Down { at: now.mono + doubled + Duration::from_millis(rng.next_u64() % half) };
-        Lost::Again
+        Lost::Again { was_open: self.was_open }
     }
 
     fn over(&mut self, error: ClientError) -> Lost {

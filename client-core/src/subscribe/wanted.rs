@@ -72,10 +72,11 @@ impl Wanted {
     /// The hub's own tracks; the log from its next entry.
     pub(crate) fn new(next_entry: u64, now: Duration) -> Self {
         let mut wanted = Self::default();
+        let whole_log = next_entry <= 1;
         for (track, what, next) in [
             (TrackId::LOG, What::Log, next_entry),
             (TrackId::DIRECTORY, What::Directory, 0),
-            (TrackId::REQUESTS, What::Requests, 0),
+            (TrackId::REQUESTS, What::Requests, u64::from(!whole_log)),
         ] {
             wanted.tracks.insert(track, Want { what, state: State::Due(now), refusals: 0, next });
         }
@@ -97,6 +98,11 @@ impl Wanted {
         if let Some(want) = self.tracks.get_mut(&track).filter(|want| want.state == State::Unlisted) {
             want.state = State::Due(now);
         }
+    }
+
+    /// How many tracks the directory lists.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed.len()
     }
 
     /// A track disappeared from the directory.
@@ -156,7 +162,10 @@ impl Wanted {
         let start = match want.what {
             What::Log | What::Reliable => Start::From(want.next),
             What::Directory => Start::Current,
-            What::Requests => Start::From(0),
+            // Of what was asked before we listened some is served already, and we could not tell which. Whoever is not
+            // served asks again. Only who has seen the whole log may look at all of it.
+            What::Requests if want.next == 0 => Start::From(0),
+            What::Requests => Start::Next,
             What::Media => Start::Next,
         };
         Some((*track, start))
@@ -197,6 +206,9 @@ impl Wanted {
         self.by_alias.clear();
         self.listed.clear();
         for (track, want) in &mut self.tracks {
+            if want.what == What::Requests {
+                want.next = 1;
+            }
             want.state = if track.is_reserved() { State::Due(now) } else { State::Unlisted };
             want.refusals = 0;
         }
@@ -263,8 +275,12 @@ mod tests {
         let mut wanted = Wanted::new(7, AT);
         assert_eq!(wanted.next_due(AT), Some((TrackId::LOG, Start::From(7))));
         assert_eq!(wanted.next_due(AT), Some((TrackId::DIRECTORY, Start::Current)));
-        assert_eq!(wanted.next_due(AT), Some((TrackId::REQUESTS, Start::From(0))));
+        assert_eq!(wanted.next_due(AT), Some((TrackId::REQUESTS, Start::Next)));
         assert_eq!(wanted.next_due(AT), None);
+        let mut founder = Wanted::new(1, AT);
+        assert_eq!(founder.next_due(AT), Some((TrackId::LOG, Start::From(1))));
+        assert_eq!(founder.next_due(AT), Some((TrackId::DIRECTORY, Start::Current)));
+        assert_eq!(founder.next_due(AT), Some((TrackId::REQUESTS, Start::From(0))));
         assert!(wanted.on_subscribed(TrackId::LOG, Alias::new(1)));
         assert!(!wanted.is_following());
         assert!(wanted.on_subscribed(TrackId::DIRECTORY, Alias::new(2)));

@@ -1,0 +1,385 @@
+//! The way in: found the room or look it up, then begin the call or ask to be let in.
+//!
+//! ```text
+//!   [create: PutRecord] --> Resolve --+-- nobody there --> Genesis --+--> Entered
+//!                             ^       +-- occupied ------> Join -----+
+//!                             +--- CONFLICT, another instance -------+
+//! ```
+//!
+//! A lost session loses nothing but time: the next one begins at the same step, or at the look-up.
+
+use std::time::Duration;
+
+use conclave_federation::{
+    id::{Instance, RoomId},
+    io::Outlet,
+    proof::SigningKey,
+    record::{Hub, RecordError, RoomRecord},
+    wire::{
+        List, Text,
+        code::Code,
+        message::{Admitted, Answer, Append, PutRecord, Refusal, Request, Resolve, Resolved, Via},
+    },
+};
+
+use super::{
+    Ask,
+    core::{Ctx, Hall, to_error},
+};
+use crate::{
+    api::{ClientError, CreateRoom, Event},
+    group::{FoundError, Founding, Group, JoinError, Joining, Lobby},
+    leaf::Profile,
+    link::Link,
+    room::{AccessSecret, new_room},
+    state::Mode,
+};
+
+/// A request that nobody answered is made again after this long; from the second on any participant may answer at once.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Requests before people are told that nobody answers.
+const MAX_REQUESTS: u32 = 3;
+
+/// Look-ups before people are told that it does not work: a race that is lost, a hub that is just starting.
+const MAX_LOOKUPS: u32 = 16;
+
+/// The pause before a look-up that follows a failed one.
+const LOOKUP_PAUSE: Duration = Duration::from_millis(700);
+
+/// What the first one in needs: the founder has it from the start, others from having been in the room.
+#[derive(Clone)]
+pub(super) struct Access {
+    /// `A_g`.
+    pub(super) secret: AccessSecret,
+    /// The founder's key, when it is them: makes a host.
+    pub(super) founder: Option<SigningKey>,
+    /// The room's title.
+    pub(super) title: String,
+}
+
+/// What came of a step.
+pub(super) enum Progress {
+    /// Nothing yet.
+    Stay,
+    /// In.
+    Entered(Box<Entered>),
+    /// It cannot be done.
+    Failed(ClientError),
+}
+
+/// What somebody has who is in.
+pub(super) struct Entered {
+    /// The call's group.
+    pub(super) group: Group,
+    /// The room.
+    pub(super) hall: Hall,
+    /// The founder's key, when it is them.
+    pub(super) founder: Option<SigningKey>,
+}
+
+enum Step {
+    /// For a session, or for the time to look again.
+    Waiting { until: Duration },
+    /// The record is offered to the hub.
+    Putting,
+    /// The room is looked up.
+    Resolving,
+    /// The genesis is offered to the hub; kept until we know whose genesis the hub took.
+    Founding(Box<Begun>),
+    /// The request is open.
+    Requesting { joining: Box<Joining>, hall: Box<Hall>, requests: u32, again_at: Duration },
+}
+
+struct Begun {
+    group: Group,
+    append: Append,
+    hall: Hall,
+}
+
+/// See the module.
+pub(super) struct Enter {
+    /// A room to found, until it is.
+    create: Option<CreateRoom>,
+    /// The record to offer, until the hub has it.
+    record: Option<Box<RoomRecord>>,
+    link: Option<Link>,
+    access: Option<Access>,
+    lookups: u32,
+    step: Step,
+}
+
+impl Enter {
+    fn at_the_door(create: Option<CreateRoom>, link: Option<Link>, access: Option<Access>) -> Self {
+        let step = Step::Waiting { until: Duration::ZERO };
+        Self { create, record: None, link, access, lookups: 0, step }
+    }
+
+    /// A new room.
+    pub(super) fn create(room: CreateRoom) -> Self {
+        Self::at_the_door(Some(room), None, None)
+    }
+
+    /// Into the room of this link.
+    pub(super) fn join(link: Link) -> Self {
+        Self::at_the_door(None, Some(link), None)
+    }
+
+    /// Back into a room that we were in, as if for the first time.
+    pub(super) fn again(link: Link, access: Access) -> Self {
+        Self::at_the_door(None, Some(link), Some(access))
+    }
+
+    /// The link, once there is one.
+    pub(super) const fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// A session can be used.
+    pub(super) fn on_open(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        if matches!(self.step, Step::Requesting { .. }) {
+            // The same request again: the hub knows its id.
+            return self.request(ctx);
+        }
+        self.begin(ctx)
+    }
+
+    /// The session is gone.
+    pub(super) fn on_lost(&mut self) {
+        if matches!(self.step, Step::Putting | Step::Resolving) {
+            self.step = Step::Waiting { until: Duration::ZERO };
+        }
+    }
+
+    fn begin(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        if let Some(room) = self.create.take() {
+            if let Err(error) = self.found_room(&room, ctx) {
+                return Progress::Failed(error);
+            }
+        }
+        let Some(record) = &self.record else { return self.resolve(ctx) };
+        let record = RoomRecord::clone(record);
+        self.step = Step::Putting;
+        ctx.ask(Request::PutRecord(PutRecord { via: None, record }), Ask::PutRecord);
+        Progress::Stay
+    }
+
+    /// The entry relay becomes the room's hub.
+    fn found_room(&mut self, room: &CreateRoom, ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), ClientError> {
+        let Some(open) = &ctx.open else { return Ok(()) };
+        let hub = Hub { relay: open.relay.relay, addresses: open.relay.addresses.clone() };
+        let host = hub.addresses.first().map_or("", |address| address.as_str()).to_owned();
+        let new = new_room(&mut ctx.core.rng, vec![hub], ctx.now.unix_ms, room.max_members)?;
+        self.link = Some(new.to_link(&host));
+        self.access = Some(Access { secret: new.access.clone(), founder: Some(new.founder.clone()), title: room.title.clone() });
+        self.record = Some(Box::new(new.record));
+        Ok(())
+    }
+
+    fn resolve(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let Some((room, via)) = self.where_to_ask(ctx) else { return Progress::Failed(ClientError::LinkInvalid) };
+        self.lookups += 1;
+        if !matches!(self.step, Step::Founding(_)) {
+            self.step = Step::Resolving;
+        }
+        ctx.ask(Request::Resolve(Resolve { via, room }), Ask::Resolve);
+        Progress::Stay
+    }
+
+    /// The room, and the hub to ask unless it is the entry relay itself. Of several hubs the next is asked each time.
+    fn where_to_ask(&self, ctx: &Ctx<'_, impl Outlet>) -> Option<(RoomId, Option<Via>)> {
+        let link = self.link.as_ref()?;
+        let entry = ctx.relay()?;
+        if link.hubs.iter().any(|hub| hub.is(&entry)) {
+            return Some((link.room, None));
+        }
+        let turn = usize::try_from(self.lookups).unwrap_or(0) % link.hubs.len().max(1);
+        let hub = link.hubs.get(turn)?;
+        let addresses = List::new(vec![Text::cut(&hub.address)]).unwrap_or_default();
+        Some((link.room, Some(Via { relay: hub.relay_id(), addresses })))
+    }
+
+    /// The relay answered.
+    pub(super) fn on_answer(&mut self, ask: Ask, answer: Answer, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        match (ask, answer) {
+            (Ask::PutRecord, Answer::Done(())) => {
+                self.record = None;
+                if let Some(link) = &self.link {
+                    ctx.core.tell(Event::RoomCreated { link: link.clone() });
+                }
+                self.resolve(ctx)
+            }
+            (Ask::Resolve, Answer::Resolved(resolved)) => self.on_resolved(*resolved, ctx),
+            (Ask::Genesis, Answer::Appended(head)) => match self.begun() {
+                Some(begun) if begun.append.header.head() == head.head => self.entered(begun.group, begun.hall),
+                Some(_) | None => self.look_again(ClientError::BadWelcome, ctx),
+            },
+            (Ask::Join, Answer::Admitted(admitted)) => self.on_admitted(&admitted, ctx),
+            (Ask::Join, Answer::Declined(_)) => Progress::Failed(ClientError::Declined),
+            (Ask::PutRecord | Ask::Resolve | Ask::Genesis | Ask::Join, Answer::Refused(refusal)) => {
+                self.on_refused(ask, &refusal, ctx)
+            }
+            // Nothing else is asked on the way in.
+            _ => Progress::Stay,
+        }
+    }
+
+    /// The call that we began, if we did.
+    fn begun(&mut self) -> Option<Begun> {
+        match std::mem::replace(&mut self.step, Step::Resolving) {
+            Step::Founding(begun) => Some(*begun),
+            step => {
+                self.step = step;
+                None
+            }
+        }
+    }
+
+    fn entered(&self, group: Group, hall: Hall) -> Progress {
+        let founder = self.access.as_ref().and_then(|access| access.founder.clone());
+        Progress::Entered(Box::new(Entered { group, hall, founder }))
+    }
+
+    fn on_resolved(&mut self, resolved: Resolved, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let Some(link) = self.link.clone() else { return Progress::Stay };
+        let Resolved { record, instance, occupied, group, .. } = resolved;
+        match record.verify(link.room, ctx.now.unix_ms) {
+            Ok(()) => {}
+            Err(RecordError::Expired) => return Progress::Failed(ClientError::RoomExpired),
+            Err(error) => return Progress::Failed(ClientError::Record(error)),
+        }
+        if link.secret.keys_of(&record).is_none() {
+            return Progress::Failed(ClientError::LinkInvalid);
+        }
+        if let Some(begun) = self.begun() {
+            if begun.append.commit.bytes() == group.bytes() && begun.append.header.instance == instance {
+                // Ours it was: only the hub's word for it was lost.
+                return self.entered(begun.group, begun.hall);
+            }
+        }
+        let hall = Hall { link, record };
+        if !occupied {
+            return self.found_call(hall, instance.next(), ctx);
+        }
+        let lobby = Lobby { record: hall.record.clone(), link: hall.link.secret.clone(), instance, group: group.bytes().clone() };
+        let profile = Profile::named(&ctx.core.profile.name);
+        let founder = self.access.as_ref().and_then(|access| access.founder.as_ref());
+        match Joining::new(ctx.core.seed(), lobby, profile, founder) {
+            Ok(joining) => {
+                let (joining, hall) = (Box::new(joining), Box::new(hall));
+                self.step = Step::Requesting { joining, hall, requests: 0, again_at: ctx.now.mono };
+                self.request(ctx)
+            }
+            Err(_) => self.look_again(ClientError::BadWelcome, ctx),
+        }
+    }
+
+    fn found_call(&mut self, hall: Hall, instance: Instance, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let Some(access) = &self.access else {
+            // Whoever can begin the call may be on the way: a link is often followed before its sender is in.
+            return self.look_again(ClientError::NobodyThere, ctx);
+        };
+        let founding = Founding {
+            record: hall.record.clone(),
+            link: hall.link.secret.clone(),
+            access: access.secret.clone(),
+            instance,
+            profile: Profile::named(&ctx.core.profile.name),
+            founder: access.founder.clone(),
+            title: access.title.clone(),
+            mode: Mode::Open,
+        };
+        match Group::found(ctx.core.seed(), &founding) {
+            Ok((group, mut append)) => {
+                append.via = hall.via(ctx.relay());
+                ctx.ask(Request::Append(append.clone()), Ask::Genesis);
+                self.step = Step::Founding(Box::new(Begun { group, append, hall }));
+                Progress::Stay
+            }
+            Err(FoundError::Secrets) => Progress::Failed(ClientError::LinkInvalid),
+            Err(FoundError::HostRequired) => Progress::Failed(ClientError::NobodyThere),
+            Err(FoundError::Mls) => Progress::Failed(ClientError::BadWelcome),
+        }
+    }
+
+    /// Makes the request, or makes it again.
+    fn request(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let Step::Requesting { joining, hall, requests, again_at } = &mut self.step else { return Progress::Stay };
+        let Some(mut join) = joining.request(ctx.now.unix_ms) else { return Progress::Failed(ClientError::BadWelcome) };
+        *requests += 1;
+        *again_at = ctx.now.mono + REQUEST_PATIENCE;
+        join.via = hall.via(ctx.relay());
+        ctx.ask(Request::Join(join), Ask::Join);
+        Progress::Stay
+    }
+
+    fn on_admitted(&mut self, admitted: &Admitted, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let Step::Requesting { joining, hall, .. } = &mut self.step else { return Progress::Stay };
+        match joining.admitted(admitted) {
+            Ok(group) => {
+                let hall = Hall::clone(hall);
+                self.entered(group, hall)
+            }
+            // An answer to a request that was made anew meanwhile: the newer one's is on its way.
+            Err(JoinError::Answer) => Progress::Stay,
+            // Junk, or a race: the room is looked up again, with a fresh key package.
+            Err(_) => self.look_again(ClientError::BadWelcome, ctx),
+        }
+    }
+
+    fn on_refused(&mut self, ask: Ask, refusal: &Refusal, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let error = to_error(refusal);
+        match (ask, refusal.code) {
+            // Somebody else began the call, or ended it, or the answer was lost: look again, and see whose genesis it is.
+            (Ask::Genesis, _) => self.keep_looking(error, ctx),
+            (Ask::Join, Code::WRONG_INSTANCE) => self.look_again(error, ctx),
+            // The hub's patience with a request is another than ours: ours decides.
+            (Ask::Join, Code::UNANSWERED | Code::TIMEOUT | Code::INTERNAL | Code::RATE | Code::FULL) => Progress::Stay,
+            (_, Code::TIMEOUT | Code::UNREACHABLE | Code::RATE | Code::STORE | Code::INTERNAL) => self.look_again(error, ctx),
+            _ => Progress::Failed(error),
+        }
+    }
+
+    /// Looks again without forgetting what was begun.
+    fn keep_looking(&mut self, error: ClientError, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        if self.lookups >= MAX_LOOKUPS {
+            return Progress::Failed(error);
+        }
+        self.resolve(ctx)
+    }
+
+    fn look_again(&mut self, error: ClientError, ctx: &Ctx<'_, impl Outlet>) -> Progress {
+        if self.lookups >= MAX_LOOKUPS {
+            return Progress::Failed(error);
+        }
+        self.step = Step::Waiting { until: ctx.now.mono + LOOKUP_PAUSE };
+        Progress::Stay
+    }
+
+    /// Time has passed.
+    pub(super) fn on_timeout(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        match &mut self.step {
+            Step::Waiting { until } if *until <= ctx.now.mono => self.begin(ctx),
+            Step::Requesting { joining, requests, again_at, .. } if *again_at <= ctx.now.mono => {
+                if *requests >= MAX_REQUESTS {
+                    return Progress::Failed(ClientError::NobodyAnswered);
+                }
+                if joining.again().is_err() {
+                    return Progress::Failed(ClientError::BadWelcome);
+                }
+                self.request(ctx)
+            }
+            Step::Waiting { .. } | Step::Putting | Step::Resolving | Step::Founding(_) | Step::Requesting { .. } => {
+                Progress::Stay
+            }
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        match &self.step {
+            Step::Waiting { until } => Some(*until),
+            Step::Requesting { again_at, .. } => Some(*again_at),
+            Step::Putting | Step::Resolving | Step::Founding(_) => None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Objects of an epoch that we have not reached: they wait for the log to bring it, for a moment and in bounded memory.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::subscribe::{Arrived, What};
+
+/// Media waits this long: more would come out as a leap.
+const MEDIA_FOR: Duration = Duration::from_millis(500);
+
+/// Catalogs, heartbeats and chat are not said again, so they wait until the log must have come or the session be given up.
+const RELIABLE_FOR: Duration = Duration::from_secs(10);
+
+/// Objects that wait, and their bytes. Whoever sends junk with made-up epochs fills this and nothing else.
+pub(super) const MAX_HELD: usize = 512;
+/// See [`MAX_HELD`].
+pub(super) const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Held {
+    waiting: VecDeque<(Duration, Arrived)>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Keeps an object; says how many older ones had to go for it.
+    pub(super) fn keep(&mut self, now: Duration, arrived: Arrived) -> u64 {
+        let for_ = if arrived.what == What::Media { MEDIA_FOR } else { RELIABLE_FOR };
+        self.bytes += arrived.payload.len();
+        self.waiting.push_back((now + for_, arrived));
+        let mut dropped = 0;
+        while self.waiting.len() > MAX_HELD || self.bytes > MAX_HELD_BYTES {
+            // Media goes first: it is worth less every moment.
+            let at = self.waiting.iter().position(|(_, held)| held.what == What::Media).unwrap_or(0);
+            if let Some((_, gone)) = self.waiting.remove(at) {
+                self.bytes -= gone.payload.len();
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// The group moved on: all of them, to be tried again, in the order in which they came.
+    pub(super) fn take(&mut self) -> Vec<Arrived> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, arrived)| arrived).collect()
+    }
+
+    /// Drops those whose time is over; says how many.
+    pub(super) fn expire(&mut self, now: Duration) -> u64 {
+        let before = self.waiting.len();
+        let bytes = &mut self.bytes;
+        self.waiting.retain(|(until, arrived)| {
+            let keep = *until > now;
+            if !keep {
+                *bytes -= arrived.payload.len();
+            }
+            keep
+        });
+        u64::try_from(before - self.waiting.len()).unwrap_or(u64::MAX)
+    }
+
+    /// When the next one's time is over.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        self.waiting.iter().map(|(until, _)| *until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use conclave_federation::{
+        id::{Alias, TrackId},
+        wire::object::ObjectHeader,
+    };
+
+    use super::*;
+
+    fn arrived(what: What, len: usize) -> Arrived {
+        let header = ObjectHeader { alias: Alias::new(1), group: 0, object: 0, layer: 0, flags: 0, priority: 0 };
+        Arrived { what, track: TrackId(99), header, payload: Bytes::from(vec![0; len]) }
+    }
+
+    #[test]
+    fn media_waits_half_a_second_and_what_is_said_once_ten() {
+        let mut held = Held::default();
+        held.keep(Duration::ZERO, arrived(What::Media, 10));
+        held.keep(Duration::ZERO, arrived(What::Reliable, 10));
+        assert_eq!(held.next_timeout(), Some(Duration::from_millis(500)));
+        assert_eq!(held.expire(Duration::from_millis(499)), 0);
+        assert_eq!(held.expire(Duration::from_millis(500)), 1);
+        assert_eq!(held.expire(Duration::from_millis(9_999)), 0);
+        assert_eq!(held.take().len(), 1);
+        assert_eq!(held.next_timeout(), None);
+    }
+
+    #[test]
+    fn junk_fills_its_bound_and_pushes_out_media_before_anything_else() {
+        let mut held = Held::default();
+        held.keep(Duration::ZERO, arrived(What::Reliable, 10));
+        let mut dropped = 0;
+        for _ in 0..2_000 {
+            dropped += held.keep(Duration::ZERO, arrived(What::Media, 20_000));
+            assert!(held.bytes <= MAX_HELD_BYTES && held.waiting.len() <= MAX_HELD);
+        }
+        assert!(dropped > 1_500);
+        assert!(held.take().iter().any(|one| one.what == What::Reliable));
+    }
+}

@@ -1,0 +1,444 @@
+//! In the room: follows the log, sends and receives, keeps the others alive in the roster and the room open to newcomers.
+//!
+//! ```text
+//!   log entry --> membership --> epoch, roster, keys --> everything held for them
+//!   object    --> objects ----> frames, catalogs, heartbeats, chat
+//!   command   --> tracks -----> announced, sealed, sent
+//!   time      --> duties -----> heartbeat, commit, key frame requests, proofs renewed
+//! ```
+//!
+//! A lost session changes nothing of who we are: the next one attaches, announces and subscribes anew, and the log goes on
+//! where it was. Losing the group's thread has one way back, a new leaf under the same key.
+
+mod duties;
+mod leave;
+mod membership;
+mod objects;
+mod say;
+mod tracks;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use conclave_federation::{
+    id::{Alias, TrackId},
+    io::{Now, Outlet, StreamKey},
+    proof::{AttachClaim, Capability, Label, SigningKey},
+    session,
+    track::TrackName,
+    wire::{
+        code::Code,
+        message::{Answer, Attach, Detach, Notice, Refusal, Request},
+    },
+};
+
+use self::{leave::Leaving, membership::Seat, say::Own};
+use super::{
+    Ask,
+    core::{Ctx, Hall, to_error},
+    enter::{Access, Entered},
+    held::Held,
+};
+use crate::{
+    api::{ClientError, ConnectionState, Event, LocalTrack, Warning},
+    catalog::{Author, Catalogs},
+    chat::{Shown, Transcripts},
+    committer::Committer,
+    heartbeat::Pulse,
+    keys::{BaseKey, Epoch},
+    publish::{Publisher, Way},
+    roster::{Member, Roster},
+    sframe::{Opener, Sealer},
+    subscribe::Subscriber,
+};
+
+/// Life of the capability that our relay shows to others; renewed at half of it.
+const CAPABILITY_LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// How long the whole state waits for the catalogs of those who are here, before it is told without some of them.
+const CATALOG_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Refusals to attach before the way in is taken anew: a hub that lost the call does not find it again.
+const MAX_ATTACH_REFUSALS: u32 = 3;
+
+/// The pause before attaching again.
+const ATTACH_PAUSE: Duration = Duration::from_millis(500);
+
+/// What becomes of us.
+pub(super) enum Next {
+    /// We stay.
+    Stay,
+    /// The call is not ours any more: the way in from the start.
+    Enter,
+    /// As asked.
+    Left,
+    /// It cannot go on.
+    Failed(ClientError),
+}
+
+enum Attached {
+    /// No session, or the relay has not answered.
+    No,
+    /// Refused; asked again then.
+    Again { at: Duration },
+    /// Proved; the capability is renewed then.
+    Yes { renew_at: Duration },
+}
+
+/// Whether the application has been told that it is in.
+enum Told {
+    /// Not yet: what happens meanwhile waits, or is part of the state.
+    Waiting { until: Option<Duration>, events: VecDeque<Event> },
+    /// Yes.
+    Yes,
+}
+
+/// See the module.
+pub(super) struct Joined {
+    hall: Hall,
+    access: Access,
+    /// Room and call; its track is not looked at.
+    place: TrackName,
+    access_key: SigningKey,
+    me: u16,
+    seat: Seat,
+    committer: Committer,
+    /// Since when the hub's CONFLICT has waited for the entry that explains it.
+    conflict_since: Option<Duration>,
+    attached: Attached,
+    attach_refusals: u32,
+    told: Told,
+    roster: Roster,
+    catalogs: Catalogs,
+    pulse: Pulse,
+    control_lost: bool,
+    sealer: Sealer,
+    opener: Opener,
+    publisher: Publisher,
+    published: BTreeSet<LocalTrack>,
+    own: Own,
+    subscriber: Subscriber,
+    held: Held,
+    transcripts: Transcripts,
+    shown: Shown,
+    leaving: Option<Leaving>,
+}
+
+impl Joined {
+    /// With a group in hand, and no proof shown to anybody yet.
+    pub(super) fn new(entered: Entered, now: Now, ctx_rng: &mut rand_chacha::ChaCha20Rng) -> Self {
+        let Entered { group, hall, founder } = entered;
+        let place = TrackName { room: group.room(), instance: group.instance(), track: TrackId(0) };
+        let epoch = epoch_of(&group);
+        let me = leaf(group.me());
+        let members: Vec<Member> = group.members().map(member).collect();
+        let mut transcripts = Transcripts::default();
+        transcripts.note(group.epoch(), group.transcript().to_vec());
+        Self {
+            access: Access { secret: group.access().clone(), founder, title: group.state().title.as_str().to_owned() },
+            hall,
+            place,
+            access_key: group.access_key().clone(),
+            me,
+            committer: Committer::new(),
+            conflict_since: None,
+            attached: Attached::No,
+            attach_refusals: 0,
+            told: Told::Waiting { until: None, events: VecDeque::new() },
+            roster: Roster::new(me, &members, group.epoch(), now.mono),
+            catalogs: Catalogs::default(),
+            pulse: Pulse::new(me, now.mono),
+            control_lost: false,
+            sealer: Sealer::new(me, epoch.clone()),
+            opener: Opener::new(epoch),
+            publisher: Publisher::new(place),
+            published: BTreeSet::new(),
+            own: Own::new(ctx_rng),
+            subscriber: Subscriber::new(group.position().seq, now.mono),
+            held: Held::default(),
+            transcripts,
+            shown: Shown::default(),
+            leaving: None,
+            seat: Seat::In(Box::new(group)),
+        }
+    }
+
+    /// What the way in needs when it has to be taken anew.
+    pub(super) fn into_hall(self) -> (Hall, Access) {
+        (self.hall, self.access)
+    }
+
+    pub(super) const fn hall(&self) -> &Hall {
+        &self.hall
+    }
+
+    fn author(&self, leaf: u16) -> Author {
+        Author { room: self.place.room, instance: self.place.instance, leaf }
+    }
+
+    fn is_attached(&self) -> bool {
+        matches!(self.attached, Attached::Yes { .. })
+    }
+
+    /// A session can be used: proves to it that we are in the room.
+    pub(super) fn on_open(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        self.attach(ctx);
+        // What was asked under way back in was lost with the session.
+        self.ask_back(ctx);
+    }
+
+    fn attach(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let Some(open) = &ctx.open else { return };
+        let (relay, nonce) = (open.relay.relay, open.nonce);
+        let (room, instance) = (self.place.room, self.place.instance);
+        let generation = self.hall.record.generation;
+        let claim = AttachClaim { relay, authority: "", nonce: &nonce, room, instance, generation, role: 0 };
+        let signature = self.access_key.sign(Label::Attach, &claim.bytes());
+        let Some(capability) = self.capability(ctx) else { return };
+        self.attached = Attached::No;
+        let attach = Attach { room, instance, generation, role: 0, signature, capability };
+        ctx.ask(Request::Attach(attach), Ask::Attach);
+    }
+
+    fn capability(&self, ctx: &Ctx<'_, impl Outlet>) -> Option<Capability> {
+        let relay = ctx.relay()?;
+        let life = u64::try_from(CAPABILITY_LIFE.as_millis()).unwrap_or(u64::MAX);
+        let expires = ctx.now.unix_ms.saturating_add(life);
+        let (room, instance) = (self.place.room, self.place.instance);
+        Some(Capability::issue(&self.access_key, relay, room, instance, self.hall.record.generation, expires))
+    }
+
+    fn on_attached(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        self.attached = Attached::Yes { renew_at: ctx.now.mono + CAPABILITY_LIFE / 2 };
+        self.attach_refusals = 0;
+        // We did not listen until now.
+        self.roster.restart(ctx.now.mono);
+        self.pulse.restart(ctx.now.mono);
+        self.subscribe(ctx);
+        self.announce(ctx);
+    }
+
+    fn on_attach_refused(&mut self, refusal: &Refusal, ctx: &Ctx<'_, impl Outlet>) -> Next {
+        self.attach_refusals += 1;
+        match refusal.code {
+            Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM | Code::STALE_GENERATION => Next::Enter,
+            _ if self.attach_refusals >= MAX_ATTACH_REFUSALS => Next::Failed(to_error(refusal)),
+            _ => {
+                self.attached = Attached::Again { at: ctx.now.mono + ATTACH_PAUSE * self.attach_refusals };
+                Next::Stay
+            }
+        }
+    }
+
+    /// The session is gone.
+    pub(super) fn on_lost(&mut self, now: Now) {
+        self.attached = Attached::No;
+        self.publisher.on_lost();
+        self.own.on_lost();
+        self.subscriber.on_lost(now.mono);
+        if self.seat.group().is_some_and(|group| group.pending().is_some()) {
+            self.committer.on_timeout(now.mono);
+        }
+        if let Told::Waiting { until, .. } = &mut self.told {
+            *until = None;
+        }
+    }
+
+    /// The relay answered.
+    pub(super) fn on_answer(&mut self, ask: Ask, answer: Answer, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        let next = match (ask, answer) {
+            (Ask::Attach, Answer::Done(())) => {
+                self.on_attached(ctx);
+                Next::Stay
+            }
+            (Ask::Attach, Answer::Refused(refusal)) => self.on_attach_refused(&refusal, ctx),
+            (Ask::Renew, answer) => {
+                if let (Attached::Yes { renew_at }, Answer::Refused(_)) = (&mut self.attached, answer) {
+                    *renew_at = ctx.now.mono + CAPABILITY_LIFE / 8;
+                }
+                Next::Stay
+            }
+            (Ask::Subscribe(track), answer) => {
+                self.on_subscribe_answer(track, answer, ctx);
+                Next::Stay
+            }
+            (Ask::Publish(track), answer) => {
+                self.on_publish_answer(track, answer, ctx);
+                Next::Stay
+            }
+            (Ask::Append, answer) => self.on_append_answer(answer, ctx),
+            (Ask::Join, answer) => self.on_join_answer(answer, ctx),
+            // The way in is behind us; a leave note's answer says nothing.
+            (Ask::Resolve | Ask::PutRecord | Ask::Genesis | Ask::Leave, _) => Next::Stay,
+            // An answer to something else: the relay is confused, and its next word may be better.
+            (Ask::Attach, _) => Next::Stay,
+        };
+        self.maybe_tell(ctx);
+        next
+    }
+
+    /// The relay says something.
+    pub(super) fn on_notice(&mut self, notice: &Notice, ctx: &mut Ctx<'_, impl Outlet>) {
+        match notice {
+            Notice::KeyFrame(alias) => {
+                if let Some(track) = self.publisher.by_alias(*alias) {
+                    self.tell(Event::KeyFrameWanted { track }, ctx);
+                }
+            }
+            Notice::Ended(alias) => self.subscriber.wanted.on_ended(*alias, ctx.now.mono),
+            // A relay that ends one of our tracks is asked for it again with the next session.
+            Notice::Unsubscribe(_) | Notice::Unpublish(_) | Notice::Detach(_) | Notice::Hello(_) | Notice::Greeting(_) => {}
+        }
+    }
+
+    /// Something that was blocked may go now.
+    pub(super) fn on_writable(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let Some(session) = ctx.session() else { return };
+        self.own.reliable.flush(session, ctx.outlet);
+        self.flush_media(ctx);
+    }
+
+    fn flush_media(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let Some(session) = ctx.session() else { return };
+        for track in self.publisher.flush(ctx.now, session, ctx.outlet) {
+            self.tell(Event::KeyFrameWanted { track }, ctx);
+        }
+    }
+
+    /// The relay does not want the rest of a stream of ours.
+    pub(super) fn on_stopped(&mut self, stream: StreamKey, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Some(session) = ctx.session() {
+            if !self.own.reliable.is(stream) {
+                self.publisher.on_stopped(stream, Way { now: ctx.now, session, outlet: ctx.outlet });
+            }
+        }
+    }
+
+    /// Objects and pieces of objects.
+    pub(super) fn on_session_event(&mut self, event: session::Event<Ask>, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        let now = ctx.now.mono;
+        let arrived = match event {
+            session::Event::Piece(stream, piece) => match self.subscriber.on_piece(now, stream, piece) {
+                Ok(arrived) => arrived,
+                Err(crate::subscribe::TooMuch) => {
+                    if let Some(open) = ctx.open.as_deref_mut() {
+                        open.session.ignore(stream);
+                        ctx.outlet.stop(open.session.key(), stream, Code::FULL);
+                    }
+                    self.refuse(None, crate::api::OpenError::TooMuch, ctx);
+                    None
+                }
+            },
+            session::Event::Datagram(header, payload, _) => self.subscriber.on_object(now, header, payload),
+            session::Event::StreamEnded(stream, _) => {
+                self.subscriber.on_stream_ended(stream);
+                None
+            }
+            session::Event::Active(_) | session::Event::Request(..) | session::Event::Answer(..) | session::Event::Notice(_) => {
+                None
+            }
+        };
+        let next = arrived.map_or(Next::Stay, |arrived| self.on_arrived(arrived, ctx));
+        self.maybe_tell(ctx);
+        next
+    }
+
+    /// Tells the application, or keeps it until the whole state has been told.
+    fn tell(&mut self, event: Event, ctx: &mut Ctx<'_, impl Outlet>) {
+        match &mut self.told {
+            Told::Yes => ctx.core.tell(event),
+            Told::Waiting { events, .. } => match event {
+                // What the state will say anyway.
+                Event::ParticipantJoined(_)
+                | Event::ParticipantChanged(_)
+                | Event::ParticipantLeft { .. }
+                | Event::TrackPublished(_)
+                | Event::TrackUnpublished { .. }
+                | Event::Epoch { .. } => {}
+                event => events.push_back(event),
+            },
+        }
+    }
+
+    /// Tells the whole state once it is there: the log is followed, and the catalogs of the others are known, or have been
+    /// waited for, or something happened that cannot wait.
+    fn maybe_tell(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        if matches!(self.told, Told::Yes) {
+            return;
+        }
+        let Some(group) = self.seat.group() else { return };
+        if !self.subscriber.wanted.is_following() {
+            return;
+        }
+        let complete = self.roster.others().all(|leaf| self.catalogs.has(leaf));
+        let Told::Waiting { until, events } = &mut self.told else { return };
+        let until = *until.get_or_insert(ctx.now.mono + CATALOG_PATIENCE);
+        let urgent = events.iter().any(|event| matches!(event, Event::Frame(_) | Event::Chat { .. }));
+        if !complete && !urgent && until > ctx.now.mono {
+            return;
+        }
+        let Some(me) = self.roster.id(self.me) else { return };
+        let joined = Event::Joined {
+            me,
+            title: group.state().title.as_str().to_owned(),
+            roster: self.roster.all(),
+            tracks: self.subscriber.tracks(),
+            epoch: group.epoch(),
+            safety_code: group.safety_code().to_string(),
+        };
+        ctx.core.tell(joined);
+        for event in std::mem::take(events) {
+            ctx.core.tell(event);
+        }
+        self.told = Told::Yes;
+    }
+
+    /// The way back led through a new leaf: the whole state is told again.
+    fn tell_anew(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        ctx.core.warn(Warning::Rejoined);
+        self.told = Told::Waiting { until: Some(ctx.now.mono), events: VecDeque::new() };
+        self.maybe_tell(ctx);
+    }
+
+    /// Asks the sender of a track for a key frame.
+    fn ask_key_frame(alias: Alias, ctx: &mut Ctx<'_, impl Outlet>) {
+        ctx.notify(Notice::KeyFrame(alias));
+    }
+
+    fn detach(&self, ctx: &mut Ctx<'_, impl Outlet>) {
+        ctx.notify(Notice::Detach(Detach { room: self.place.room, instance: self.place.instance }));
+    }
+
+    /// Every secret that is held now.
+    #[cfg(feature = "audit")]
+    pub(super) fn secrets(&self) -> Vec<(String, Vec<u8>)> {
+        let mut all = self.seat.group().map(crate::group::Group::secrets_for_audit).unwrap_or_default();
+        for epoch in self.opener.window().all() {
+            all.push((format!("SFrame base key of epoch {}", epoch.number), epoch.base.expose().to_vec()));
+        }
+        all
+    }
+
+    fn connection_state(&mut self, lost: bool, ctx: &mut Ctx<'_, impl Outlet>) {
+        if self.control_lost != lost {
+            self.control_lost = lost;
+            let state = if lost { ConnectionState::ControlLost } else { ConnectionState::Connected };
+            self.tell(Event::Connection(state), ctx);
+        }
+    }
+}
+
+/// The index, in the width that KIDs carry; a room has at most a thousand leaves.
+fn leaf(leaf: crate::group::Leaf) -> u16 {
+    u16::try_from(leaf.0).unwrap_or(u16::MAX)
+}
+
+fn member(member: crate::group::Member) -> Member {
+    Member { leaf: leaf(member.leaf), key: member.key, name: member.profile.name.as_str().to_owned(), host: member.host }
+}
+
+fn epoch_of(group: &crate::group::Group) -> Epoch {
+    Epoch { number: group.epoch(), base: BaseKey::new(*group.sframe_base_key()) }
+}

@@ -1,0 +1,190 @@
+//! What time brings: proofs renewed, signs of life, commits, the silent, and what was waited for in vain.
+
+use std::time::Duration;
+
+use conclave_federation::{
+    io::{Now, Outlet},
+    wire::message::Request,
+};
+
+use super::{
+    super::{Ask, core::Ctx},
+    Attached, CAPABILITY_LIFE, Joined, Next, Told,
+    membership::CONFLICT_PATIENCE,
+};
+use crate::{
+    api::OpenError,
+    committer::{self, Elector},
+    group::{BuildError, Leaf},
+    state::Mode,
+};
+
+impl Joined {
+    /// Time has passed.
+    pub(in crate::client) fn on_timeout(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        let now = ctx.now.mono;
+        self.opener.expire(now);
+        for _ in 0..self.held.expire(now) {
+            self.refuse(None, OpenError::UnknownKey, ctx);
+        }
+        let mut events = std::collections::VecDeque::new();
+        let aliases = self.subscriber.on_timeout(now, &mut events);
+        for event in events {
+            self.tell(event, ctx);
+        }
+        for alias in aliases {
+            Self::ask_key_frame(alias, ctx);
+        }
+        self.flush_media(ctx);
+        match self.attached {
+            Attached::Again { at } if at <= now => self.attach(ctx),
+            Attached::Yes { renew_at } if renew_at <= now => self.renew(ctx),
+            Attached::No | Attached::Again { .. } | Attached::Yes { .. } => {}
+        }
+        if self.is_attached() {
+            self.watch_over(ctx);
+            self.subscribe(ctx);
+            if self.heartbeat_due().is_some_and(|at| at <= now) {
+                self.say_alive(ctx);
+            }
+            match self.commit(ctx) {
+                Next::Stay => {}
+                next => return next,
+            }
+        }
+        match self.on_back_timeout(ctx) {
+            Next::Stay => {}
+            next => return next,
+        }
+        self.maybe_tell(ctx);
+        self.on_leave_timeout(ctx)
+    }
+
+    /// When something is due.
+    pub(in crate::client) fn next_timeout(&self, now: Now) -> Option<Duration> {
+        let attached = match self.attached {
+            Attached::No => None,
+            Attached::Again { at } => Some(at),
+            Attached::Yes { renew_at } => Some(renew_at),
+        };
+        let always = [
+            attached,
+            self.opener.window().next_timeout(),
+            self.held.next_timeout(),
+            self.subscriber.next_timeout().filter(|at| self.is_attached() || *at > now.mono),
+            self.publisher.next_timeout(),
+            self.back_timeout(),
+            self.leave_timeout(),
+        ];
+        let told = match &self.told {
+            Told::Waiting { until, .. } if self.seat.group().is_some() => *until,
+            Told::Waiting { .. } | Told::Yes => None,
+        };
+        let present = if self.is_attached() {
+            let alone = self.roster.len() < 2;
+            let lost_at = (!alone && !self.control_lost).then(|| self.pulse.lost_at());
+            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), lost_at]
+        } else {
+            [None; 4]
+        };
+        always.into_iter().chain(present).chain([told]).flatten().min()
+    }
+
+    fn heartbeat_due(&self) -> Option<Duration> {
+        (self.own.control.is_announced() && self.seat.group().is_some()).then(|| self.pulse.next_at())
+    }
+
+    fn renew(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Some(capability) = self.capability(ctx) {
+            ctx.ask(Request::Renew(capability), Ask::Renew);
+            self.attached = Attached::Yes { renew_at: ctx.now.mono + CAPABILITY_LIFE / 2 };
+        }
+    }
+
+    /// Who has gone silent, and whether we are heard ourselves.
+    fn watch_over(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let now = ctx.now.mono;
+        for event in self.roster.on_timeout(now) {
+            self.tell(event, ctx);
+        }
+        if self.roster.len() < 2 {
+            self.pulse.restart(now);
+        }
+        self.connection_state(self.pulse.lost_at() <= now, ctx);
+        let Some(group) = self.seat.group() else { return };
+        // In closed rooms only hosts may remove somebody against their will.
+        if group.state().mode == Mode::Open || group.is_host(group.me()) {
+            for (leaf, _) in self.roster.silent(now) {
+                self.committer.on_silent(Leaf(u32::from(leaf)), now);
+            }
+        }
+    }
+
+    fn next_action(&self, now: Now) -> Option<committer::Next> {
+        let group = self.seat.group().filter(|_| self.leaving.is_none())?;
+        if self.committer.waiting() == (0, 0, 0) && group.pending().is_none() {
+            return None;
+        }
+        let lets_in = match group.state().mode {
+            Mode::Open => true,
+            Mode::Knock | Mode::Locked => group.is_host(group.me()),
+        };
+        let electors: Vec<Elector> =
+            self.roster.seats(now.mono).map(|(leaf, host, alive)| Elector { leaf: Leaf(u32::from(leaf)), host, alive }).collect();
+        Some(self.committer.next_action(now.mono, group.transcript(), &electors, group.me(), lets_in))
+    }
+
+    fn commit_due(&self, now: Now) -> Option<Duration> {
+        let conflict = self.conflict_since.map(|since| since + CONFLICT_PATIENCE);
+        let due = match self.next_action(now) {
+            None => None,
+            Some(committer::Next::Wait(at)) => at,
+            Some(committer::Next::Build(_) | committer::Next::Resend) => Some(now.mono),
+        };
+        [conflict, due].into_iter().flatten().min()
+    }
+
+    /// Commits what is ours to commit.
+    fn commit(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        let now = ctx.now.mono;
+        if self.conflict_since.is_some_and(|since| since + CONFLICT_PATIENCE <= now) {
+            self.conflict_since = None;
+            self.committer.on_timeout(now);
+        }
+        let action = self.next_action(ctx.now);
+        let Some(group) = self.seat.group_mut() else { return Next::Stay };
+        let append = match action {
+            None | Some(committer::Next::Wait(_)) => return Next::Stay,
+            Some(committer::Next::Build(work)) => match group.build(work) {
+                Ok(built) => Some(built.append),
+                Err(BuildError::Nothing(refused)) => {
+                    self.committer.on_unbuildable(&refused, now);
+                    None
+                }
+                Err(BuildError::Pending) => {
+                    self.committer.on_timeout(now);
+                    None
+                }
+                Err(BuildError::Gone) => return self.come_back(ctx),
+                Err(error @ (BuildError::Policy(_) | BuildError::TooLarge | BuildError::Mls)) => {
+                    tracing::debug!(%error, "nothing committed");
+                    self.committer.on_unbuildable(&[], now);
+                    None
+                }
+            },
+            Some(committer::Next::Resend) => {
+                let pending = group.pending().cloned();
+                if pending.is_none() {
+                    self.committer.on_entry(&[], now);
+                }
+                pending
+            }
+        };
+        if let Some(mut append) = append {
+            append.via = self.hall.via(ctx.relay());
+            self.committer.on_sent(now);
+            ctx.ask(Request::Append(append), Ask::Append);
+        }
+        Next::Stay
+    }
+}

@@ -1,0 +1,172 @@
+//! What we say on our own reliable tracks: catalog, heartbeat, chat.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use conclave_federation::{
+    id::TrackId,
+    io::Outlet,
+    wire::{List, Text},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+
+use super::{super::core::Ctx, Joined};
+use crate::{
+    api::{Command, Warning},
+    catalog::{Catalog, Line},
+    chat::{Message, Scene},
+    heartbeat::Heartbeat,
+    publish::{OwnTrack, Reliable, random_track},
+    sframe::{CATALOG_STREAM, CONTROL_STREAM},
+};
+
+/// Messages that wait for a session; more are refused with a warning.
+const MAX_WAITING_CHAT: usize = 64;
+
+/// Our three reliable tracks and the stream that they share.
+pub(super) struct Own {
+    pub(super) catalog: OwnTrack,
+    pub(super) control: OwnTrack,
+    pub(super) chat: OwnTrack,
+    pub(super) reliable: Reliable,
+    catalog_number: u32,
+    /// The epoch under which the catalog was sealed last; `None`: it has to be said.
+    catalog_epoch: Option<u64>,
+    waiting: VecDeque<Message>,
+}
+
+impl Own {
+    pub(super) fn new(rng: &mut ChaCha20Rng) -> Self {
+        Self {
+            catalog: OwnTrack::new(random_track(rng)),
+            control: OwnTrack::new(random_track(rng)),
+            chat: OwnTrack::new(random_track(rng)),
+            reliable: Reliable::default(),
+            catalog_number: 1,
+            catalog_epoch: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn on_lost(&mut self) {
+        self.reliable = Reliable::default();
+        for track in self.tracks() {
+            track.on_lost();
+        }
+        self.catalog_epoch = None;
+    }
+
+    pub(super) fn tracks(&mut self) -> [&mut OwnTrack; 3] {
+        [&mut self.catalog, &mut self.control, &mut self.chat]
+    }
+
+    pub(super) fn by_id(&mut self, id: TrackId) -> Option<&mut OwnTrack> {
+        self.tracks().into_iter().find(|track| track.id == id)
+    }
+
+    /// Our tracks are others now.
+    pub(super) const fn catalog_changed(&mut self) {
+        self.catalog_number = self.catalog_number.wrapping_add(1);
+        self.catalog_epoch = None;
+    }
+
+    /// Newcomers cannot read what was said before.
+    pub(super) const fn catalog_again(&mut self) {
+        self.catalog_epoch = None;
+    }
+}
+
+impl Joined {
+    /// Says what our tracks are, if that has not been said yet: as a new group.
+    pub(super) fn say_catalog(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let (Some(group), Some(session)) = (self.seat.group(), ctx.session()) else { return };
+        if self.own.catalog_epoch.is_some() || !self.own.catalog.is_announced() {
+            return;
+        }
+        let line =
+            |(_, track): (_, &crate::publish::Track)| Line { track: track.id, stream: track.stream, media: track.media.clone() };
+        let lines = List::new(self.publisher.tracks().map(line).collect()).unwrap_or_default();
+        let catalog = Catalog { number: self.own.catalog_number, lines };
+        let signed = catalog.sign(self.author(self.me), |label, body| group.sign(label, body));
+        let epoch = group.epoch();
+        self.own.catalog.begin_group();
+        let place = self.own.catalog.next_place(self.place);
+        let Ok(sealed) = self.sealer.seal(CATALOG_STREAM, &place, &signed) else { return };
+        // Only the newest is of any use to whoever comes back.
+        if self.own.catalog.write(sealed, false, &mut self.own.reliable, session, ctx.outlet).is_ok() {
+            self.own.catalog_epoch = Some(epoch);
+        }
+    }
+
+    /// A sign of life. With it the catalog goes again if the epoch is another by now: for those who missed it.
+    pub(super) fn say_alive(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let (Some(group), Some(session)) = (self.seat.group(), ctx.session()) else { return };
+        let epoch = group.epoch();
+        let (counter, echoes) = self.pulse.beat(ctx.now.mono, self.roster.len(), &mut ctx.core.rng);
+        let position = group.position();
+        let beat = Heartbeat {
+            epoch,
+            seq: position.seq,
+            head: position.head,
+            counter,
+            flags: 0,
+            echoes: List::new(echoes).unwrap_or_default(),
+        };
+        let signed = beat.sign(self.author(self.me), |label, body| group.sign(label, body));
+        let place = self.own.control.next_place(self.place);
+        if let Ok(sealed) = self.sealer.seal(CONTROL_STREAM, &place, &signed) {
+            // A relay that does not read is noticed by the session.
+            let _ = self.own.control.write(sealed, false, &mut self.own.reliable, session, ctx.outlet);
+        }
+        if self.own.catalog_epoch.is_some_and(|said| said != epoch) {
+            self.own.catalog_again();
+        }
+        self.say_catalog(ctx);
+    }
+
+    /// Takes words from the application.
+    pub(in crate::client) fn chat(&mut self, text: &str, ctx: &mut Ctx<'_, impl Outlet>) {
+        if text.len() > Command::MAX_CHAT {
+            ctx.core.warn(Warning::ChatTooLong);
+            return;
+        }
+        if self.own.waiting.len() >= MAX_WAITING_CHAT {
+            ctx.core.warn(Warning::ChatNotSent);
+            return;
+        }
+        let mut id = [0; 16];
+        ctx.core.rng.fill_bytes(&mut id);
+        self.own.waiting.push_back(Message { id, unix_ms: ctx.now.unix_ms, text: Text::cut(text) });
+        self.say_waiting(ctx);
+    }
+
+    /// Sends the words that wait.
+    pub(super) fn say_waiting(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let author = self.author(self.me);
+        let Some(session) = ctx.session() else { return };
+        while self.own.chat.is_announced() {
+            let Some(group) = self.seat.group_mut() else { return };
+            let Some(message) = self.own.waiting.pop_front() else { return };
+            let transcript = group.transcript().to_vec();
+            let scene = Scene { room: author.room, instance: author.instance, epoch: group.epoch(), transcript: &transcript };
+            let signed: Bytes = message.sign(scene, |label, body| group.sign(label, body));
+            let Ok(sealed) = group.encrypt_chat(&signed) else {
+                self.own.waiting.push_front(message);
+                return;
+            };
+            if self.own.chat.write(sealed, true, &mut self.own.reliable, session, ctx.outlet).is_err() {
+                ctx.core.warn(Warning::ChatNotSent);
+                return;
+            }
+        }
+    }
+
+    /// After a lost session: what was said last may not have arrived.
+    pub(super) fn say_again(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Some(session) = ctx.session() {
+            // A relay that does not read is noticed by the session.
+            let _ = self.own.chat.repeat(&mut self.own.reliable, session, ctx.outlet);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Participants against a hub of the tests' own, on a virtual clock.
+
+mod hub;
+mod world;
