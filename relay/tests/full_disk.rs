@@ -5,6 +5,7 @@
 
 mod fixture;
 mod running;
+mod tmpfs;
 
 use std::{
     fs,
@@ -18,6 +19,7 @@ use conclave_relay::store::{Durability, Opened, Options, Store};
 use conclave_relay_core::{StoreKey, StoredEntry, Write};
 use fixture::{LogWriter, UNIX_MS, record, relay};
 use running::{Relay, assert_ended, init};
+use tmpfs::Tmpfs;
 
 /// Names the folder for [`a_limit_on_file_sizes_is_met_without_loss`]'s child.
 const CHILD: &str = "CONCLAVE_FULL_DISK_FOLDER";
@@ -66,39 +68,11 @@ fn entries(opened: &Opened) -> &[StoredEntry] {
     opened.restored.first().and_then(|room| room.logs.first()).map_or(&[], |log| &log.entries)
 }
 
-/// Mounts a small tmpfs on a folder as long as it lives.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    fn mount(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "conclave-test"])
-            .arg(folder.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            refused => {
-                eprintln!(
-                    "NOT RUN on a tmpfs, mounting is not permitted here: {refused:?}; the limit on file sizes stands in for it"
-                );
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_entries_loses_none_and_recovers_by_itself() {
     let Some(tmpfs) = Tmpfs::mount("16m") else { return };
-    let folder = tmpfs.0.path().join("data");
-    let ballast = tmpfs.0.path().join("ballast");
+    let folder = tmpfs.path().join("data");
+    let ballast = tmpfs.path().join("ballast");
     fs::write(&ballast, vec![0; 6 << 20]).unwrap();
     let mut opened = open(&folder);
     let mut log = LogWriter::new(record(1, 1).room, 1);
@@ -133,9 +107,9 @@ fn a_relay_does_not_start_on_a_full_disk_and_says_so() {
     let Some(tmpfs) = Tmpfs::mount("1m") else { return };
     let folder = tempfile::tempdir().unwrap();
     init(folder.path());
-    symlink(tmpfs.0.path(), folder.path().join("data")).unwrap();
+    symlink(tmpfs.path(), folder.path().join("data")).unwrap();
     let mut ballast = 1 << 20;
-    while ballast > 0 && fs::write(tmpfs.0.path().join(format!("ballast-{ballast}")), vec![0; ballast]).is_err() {
+    while ballast > 0 && fs::write(tmpfs.path().join(format!("ballast-{ballast}")), vec![0; ballast]).is_err() {
         ballast /= 2;
     }
     let (status, said) = Relay::fail(folder.path(), &[]);
