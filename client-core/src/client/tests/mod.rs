@@ -1,4 +1,6 @@
 //! Participants against a hub of the tests' own, on a virtual clock.
 
+mod calls;
 mod hub;
+mod trouble;
 mod world;

@@ -16,7 +16,10 @@ use conclave_federation::{
 use super::hub::Hub;
 use crate::{
     Client,
-    api::{Command, Config, CreateRoom, Entry, Event, Input, Profile},
+    api::{
+        Command, Config, CreateRoom, Entry, Event, InFrame, Input, LocalTrack, Media, OutFrame, Participant, ParticipantId,
+        Profile, RemoteTrack,
+    },
     link::Link,
 };
 
@@ -348,12 +351,6 @@ impl World {
         &self.seats[who].events
     }
 
-    pub(super) fn forget_events(&mut self) {
-        for seat in &mut self.seats {
-            seat.events.clear();
-        }
-    }
-
     /// All events of all participants, for a test that fails.
     pub(super) fn story(&self) -> String {
         let mut story = String::new();
@@ -364,4 +361,107 @@ impl World {
         }
         story
     }
+}
+
+impl World {
+    /// A room with so many in it, all told of each other.
+    pub(super) fn with_room(people: usize) -> Self {
+        let mut world = Self::new();
+        world.create("Participant 0");
+        world.until("the founder is in", |world| room_of(world, 0).is_some());
+        let link = link(&world, 0);
+        for who in 1..people {
+            world.join(&format!("Participant {who}"), &link);
+            world.until("the next one is in", |world| (0..=who).all(|one| names(world, one).len() == who + 1));
+        }
+        world.run(Duration::from_millis(300));
+        world
+    }
+
+    pub(super) fn publish(&mut self, who: usize, track: LocalTrack, media: Media) {
+        self.command(who, Command::Publish { track, media });
+    }
+
+    pub(super) fn write(&mut self, who: usize, track: LocalTrack, len: usize, key: bool) {
+        let captured_us = self.now().unix_ms * 1_000;
+        let frame = OutFrame { data: Bytes::from(vec![0x5a; len]), captured_us, key };
+        self.command(who, Command::Write { track, frame });
+    }
+
+    /// Frames that were told so far are not looked at any more.
+    pub(super) fn forget_frames(&mut self) {
+        for seat in &mut self.seats {
+            seat.events.retain(|(_, event)| !matches!(event, Event::Frame(_)));
+        }
+    }
+}
+
+/// What [`Event::Joined`] said, the last time.
+pub(super) fn room_of(world: &World, who: usize) -> Option<(ParticipantId, String, Vec<Participant>, Vec<RemoteTrack>)> {
+    let mut last = None;
+    for event in world.events(who) {
+        if let Event::Joined { me, title, roster, tracks, .. } = event {
+            last = Some((*me, title.clone(), roster.clone(), tracks.clone()));
+        }
+    }
+    last
+}
+
+/// Everybody's name, as the events tell it.
+pub(super) fn names(world: &World, who: usize) -> Vec<String> {
+    let mut roster: BTreeMap<ParticipantId, String> = BTreeMap::new();
+    for event in world.events(who) {
+        match event {
+            Event::Joined { roster: whole, .. } => {
+                roster = whole.iter().map(|one| (one.id, one.name.clone())).collect();
+            }
+            Event::ParticipantJoined(one) => {
+                assert!(roster.insert(one.id, one.name.clone()).is_none(), "somebody came twice");
+            }
+            Event::ParticipantLeft { id, .. } => {
+                assert!(roster.remove(id).is_some(), "somebody left who was not there");
+            }
+            _ => {}
+        }
+    }
+    roster.into_values().collect()
+}
+
+/// Epoch and safety code, as the events tell them.
+pub(super) fn code(world: &World, who: usize) -> (u64, String) {
+    let mut last = (0, String::new());
+    for event in world.events(who) {
+        if let Event::Joined { epoch, safety_code, .. } | Event::Epoch { epoch, safety_code, .. } = event {
+            last = (*epoch, safety_code.clone());
+        }
+    }
+    last
+}
+
+pub(super) fn link(world: &World, who: usize) -> Link {
+    world.client(who).link().cloned().expect("the link is known")
+}
+
+pub(super) fn frames(world: &World, who: usize, from: ParticipantId) -> Vec<InFrame> {
+    let of = |event: &Event| match event {
+        Event::Frame(frame) if frame.participant == from => Some(frame.clone()),
+        _ => None,
+    };
+    world.events(who).filter_map(of).collect()
+}
+
+pub(super) fn lost(world: &World, who: usize) -> u64 {
+    let of = |event: &Event| match event {
+        Event::FramesLost { count, .. } => *count,
+        _ => 0,
+    };
+    world.events(who).map(of).sum()
+}
+
+pub(super) fn chats(world: &World, who: usize) -> Vec<(ParticipantId, [u8; 16], String)> {
+    let of = |event: &Event| match event {
+        Event::Chat { from, id, text, .. } => Some((*from, *id, text.clone())),
+        _ => None,
+    };
+    world.events(who).filter_map(of).collect()
 }
