@@ -36,7 +36,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use self::tests::{TEST_NOW, for_tests};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use conclave_federation::{
     id::{Generation, Instance, JoinId, RelayId, RoomId},
@@ -57,7 +57,7 @@ pub use self::{
     entry::{Action, CommitAad, EpochBox, LeaveNote, roster_hash},
     found::{FoundError, Founding},
     join::{JoinError, Joining, Lobby},
-    request::{Candidate, Knocked, Request, RequestError, RequestKind, RequestTooLong},
+    request::{Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong},
 };
 use crate::{
     code::SafetyCode,
@@ -206,6 +206,8 @@ pub struct Group {
     keys: EpochKeys,
     /// When others came, as far as we were here.
     joined: BTreeMap<VerifyingKey, u64>,
+    /// Members who carry the founder's word; looked at once, when they come.
+    hosts: BTreeSet<VerifyingKey>,
     first_epoch: u64,
     pending: Option<build::Pending>,
     /// Nothing can be applied or built any more: removed, or out of step.
@@ -236,7 +238,7 @@ impl Group {
     fn assemble(parts: Parts) -> Result<Self, epoch::NoEpoch> {
         let keys = EpochKeys::of(&parts.mls, parts.provider.crypto())?;
         let first_epoch = parts.mls.epoch().as_u64();
-        Ok(Self {
+        let mut group = Self {
             mls: parts.mls,
             provider: parts.provider,
             rng: parts.rng,
@@ -251,10 +253,16 @@ impl Group {
             state: parts.state,
             keys,
             joined: BTreeMap::new(),
+            hosts: BTreeSet::new(),
             first_epoch,
             pending: None,
             lost: false,
-        })
+        };
+        let members: Vec<_> = group.members().collect();
+        for member in &members {
+            group.look_for_host(member);
+        }
+        Ok(group)
     }
 
     /// The room.

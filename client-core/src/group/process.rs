@@ -266,9 +266,13 @@ impl Group {
         }
         for member in gone.iter().filter(|member| !change.adds.contains(&member.key)) {
             self.joined.remove(&member.key);
+            self.hosts.remove(&member.key);
         }
         for key in &change.adds {
-            let Some(after) = self.leaf_of(key).and_then(|leaf| self.member(leaf)) else { continue };
+            let Some(leaf) = self.leaf_of(key) else { continue };
+            let Some(new) = self.member(leaf) else { continue };
+            self.look_for_host(&new);
+            let Some(after) = self.member(leaf) else { continue };
             match gone.iter().find(|member| member.key == *key) {
                 Some(before) => applied.swapped.push((before.clone(), after)),
                 None => applied.added.push(after),

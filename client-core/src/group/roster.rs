@@ -17,7 +17,7 @@ impl Group {
         let node = self.mls.public_group().leaf(LeafNodeIndex::new(leaf.0))?;
         // Every leaf was checked when it came in.
         let (key, profile) = node::check_leaf(node, &self.bind).ok()?;
-        let host = self.state.hosts.contains(&key) || profile.is_host(&self.record.founder, &self.bind, &key);
+        let host = self.state.hosts.contains(&key) || self.hosts.contains(&key);
         let joined = self.joined.get(&key).copied().unwrap_or(self.first_epoch);
         Some(Member { leaf, key, profile, host, joined })
     }
@@ -38,6 +38,14 @@ impl Group {
     pub(super) fn keys(&self) -> Vec<(Leaf, VerifyingKey)> {
         let key = |bytes: &[u8]| bytes.try_into().map(VerifyingKey::new).ok();
         self.mls.members().filter_map(|member| key(&member.signature_key).map(|key| (Leaf(member.index.u32()), key))).collect()
+    }
+
+    /// A member carries the founder's word, or does not: verified once, or a thousand false words would cost a second
+    /// with every commit.
+    pub(super) fn look_for_host(&mut self, member: &Member) {
+        if member.profile.is_host(&self.record.founder, &self.bind, &member.key) {
+            self.hosts.insert(member.key);
+        }
     }
 
     /// Whether the group gives this leaf a host's rights.

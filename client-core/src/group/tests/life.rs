@@ -321,3 +321,25 @@ fn an_entry_for_another_epoch_is_skipped_and_the_log_goes_on() {
     world.admit(&mut founder, &mut [&mut first[0], &mut second[0]], &mut joining);
     assert_agree(&[&founder, &first[0], &second[0]]);
 }
+
+#[test]
+fn sixty_four_come_in_by_one_commit() {
+    let (mut world, mut founder) = World::new(23, 100);
+    let mut joining: Vec<_> = (0..64).map(|at| world.joiner(&format!("guest {at}"))).collect();
+    let guests = world.admit(&mut founder, &mut [], &mut joining);
+    assert_eq!(world.hub.entries.len(), 2);
+    assert_agree(&[&founder, &guests[0], &guests[63]]);
+    assert_eq!(founder.size(), 65);
+}
+
+#[test]
+fn a_false_word_of_the_founder_makes_no_host() {
+    let (mut world, mut founder, mut guests) = World::call(24, 1);
+    let seed = world.seed();
+    let forged = conclave_federation::proof::SigningKey::from_seed([77; 32]);
+    let profile = crate::leaf::Profile::named("founder");
+    let mut joining = [Joining::new(seed, world.lobby(), profile, Some(&forged)).expect("a joiner")];
+    let fake = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
+    assert_agree(&[&founder, &guests[0], &fake[0]]);
+    assert!(!guests[0].is_host(fake[0].me()) && !fake[0].is_host(fake[0].me()));
+}
