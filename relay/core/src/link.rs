@@ -101,6 +101,11 @@ impl Links {
         self.book.contains_key(&relay) || self.up.contains_key(&relay)
     }
 
+    /// All that [`Links::is_known`].
+    pub(crate) fn known(&self) -> impl Iterator<Item = RelayId> {
+        self.book.keys().chain(self.up.keys()).copied()
+    }
+
     /// A link is open.
     pub(crate) fn on_opened(&mut self, now: Duration, relay: RelayId, session: SessionKey, dialled: bool) -> Opened {
         let new = Up { session, dialled, since: now };

@@ -29,12 +29,23 @@ enum Target {
 
 impl Relay {
     fn target(&self, asker: Asker, via: Option<&Via>) -> Target {
-        match via {
+        match via.map(|via| self.meant(via.relay)) {
             None => Target::Here,
-            Some(via) if via.relay == self.id => Target::Here,
+            Some(relay) if relay == self.id => Target::Here,
             Some(_) if self.members.get(&asker.session).is_some_and(|member| member.link().is_some()) => Target::Nowhere,
-            Some(via) => Target::There(via.relay),
+            Some(relay) => Target::There(relay),
         }
+    }
+
+    /// A link names hubs by the first half of their ids, and who has nothing but a link asks with zeros behind it: the one
+    /// relay known here that begins so is meant.
+    fn meant(&self, relay: RelayId) -> RelayId {
+        let (half, rest) = relay.as_bytes().split_at(16);
+        if rest.iter().any(|byte| *byte != 0) {
+            return relay;
+        }
+        let mut known = std::iter::once(self.id).chain(self.links.known());
+        known.find(|known| known.as_bytes().starts_with(half)).unwrap_or(relay)
     }
 
     fn refuse_passing_on(cx: &mut Cx<'_>, asker: Asker) {
