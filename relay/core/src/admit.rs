@@ -132,6 +132,7 @@ pub(crate) const fn words(code: Code) -> &'static str {
         Code::WRONG_INSTANCE => "that call is over or has not begun: ask again what the room's current call is",
         Code::NOT_ATTACHED => "not attached to this room: attach first",
         Code::UNKNOWN_ROOM => "this relay does not know the room: check the link, or register the room first",
+        Code::VIOLATION => "the entry contradicts itself: its hashes or its place do not fit what comes with it",
         Code::UNSUPPORTED => "this relay does not speak that yet: update it",
         _ => "",
     }

@@ -17,7 +17,7 @@ use conclave_federation::{
 
 use crate::{
     fanout::Fanout,
-    window::{Found, Window},
+    window::{Cursor, Found, Window},
 };
 
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl GroupStream {
 pub(crate) struct Reliable {
     stream: Option<StreamKey>,
     partial: VecDeque<Bytes>,
-    cursors: BTreeMap<Alias, u64>,
+    cursors: BTreeMap<Alias, Cursor>,
     ready: BTreeSet<Alias>,
     last: Option<Alias>,
     stuck: Option<Duration>,
@@ -125,7 +125,7 @@ pub(crate) enum Broken {
 
 impl Reliable {
     /// Follows a track from here on.
-    pub(crate) fn follow(&mut self, alias: Alias, cursor: u64) {
+    pub(crate) fn follow(&mut self, alias: Alias, cursor: Cursor) {
         self.cursors.insert(alias, cursor);
         self.ready.insert(alias);
     }

@@ -40,11 +40,19 @@ impl Kept {
     }
 }
 
+/// Where a subscriber stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cursor {
+    position: u64,
+    /// Nothing before this object is wanted; 0 once it was met.
+    from: u64,
+}
+
 /// What a cursor finds.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
     /// The next object, and where the cursor stands after it.
-    Object(&'a Kept, u64),
+    Object(&'a Kept, Cursor),
     /// Nothing for now.
     End,
     /// What it pointed at is not kept any more.
@@ -139,8 +147,17 @@ impl Window {
         }
     }
 
-    /// Where a new subscriber's cursor stands.
-    pub(crate) fn start(&mut self, now: Duration, start: Start) -> u64 {
+    /// Where a new subscriber's cursor stands. With `Start::From` the window may be filling still: [`Window::at`] skips what
+    /// comes before.
+    pub(crate) fn start(&mut self, now: Duration, start: Start) -> Cursor {
+        let from = match (self.retention, start) {
+            (Retention::CurrentGroup, _) | (_, Start::Next | Start::Current) => 0,
+            (_, Start::From(object)) => object,
+        };
+        Cursor { position: self.first(now, start), from }
+    }
+
+    fn first(&mut self, now: Duration, start: Start) -> u64 {
         self.expire(now);
         let newest = self.objects.back().map(|kept| kept.group);
         let first = match (self.retention, start) {
@@ -162,12 +179,13 @@ impl Window {
     }
 
     /// What a cursor finds.
-    pub(crate) fn at(&self, cursor: u64) -> Found<'_> {
-        if cursor < self.floor {
+    pub(crate) fn at(&self, cursor: Cursor) -> Found<'_> {
+        if cursor.position < self.floor {
             return Found::Fell;
         }
-        let index = self.objects.partition_point(|kept| kept.position < cursor);
-        self.objects.get(index).map_or(Found::End, |kept| Found::Object(kept, kept.position + 1))
+        let index = self.objects.partition_point(|kept| kept.position < cursor.position);
+        let wanted = self.objects.range(index..).find(|kept| kept.object >= cursor.from);
+        wanted.map_or(Found::End, |kept| Found::Object(kept, Cursor { position: kept.position + 1, from: 0 }))
     }
 }
 
