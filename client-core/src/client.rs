@@ -76,6 +76,8 @@ pub struct Client {
     /// Tracks that the application publishes: announced whenever there is a room to announce them in.
     wishes: BTreeMap<LocalTrack, Media>,
     link: Option<Link>,
+    /// Said once for each lost session.
+    reconnecting: bool,
 }
 
 impl Client {
@@ -95,7 +97,7 @@ impl Client {
         let mut core = Core::new(ChaCha20Rng::from_seed(config.seed), config.profile.clone(), Stats::default());
         core.tell(Event::Connection(ConnectionState::Connecting));
         let connection = Connection::new(config.entry.clone());
-        Self { core, connection, state: State::Enter(Box::new(enter)), wishes: BTreeMap::new(), link }
+        Self { core, connection, state: State::Enter(Box::new(enter)), wishes: BTreeMap::new(), link, reconnecting: false }
     }
 
     /// The room's link, once it is known.
@@ -224,6 +226,7 @@ impl Client {
 
     fn on_open(&mut self, now: Now, outlet: &mut impl Outlet) {
         self.core.stats.sessions += 1;
+        self.reconnecting = false;
         self.core.tell(Event::Connection(ConnectionState::Connected));
         match &self.state {
             State::Enter(_) => self.with_enter(now, outlet, Enter::on_open),
@@ -239,7 +242,8 @@ impl Client {
         match lost {
             None => return,
             Some(Lost::Again { was_open }) => {
-                if was_open {
+                if was_open && !self.reconnecting {
+                    self.reconnecting = true;
                     self.core.tell(Event::Connection(ConnectionState::Reconnecting));
                 }
             }

@@ -250,6 +250,19 @@ impl Wanted {
         }
     }
 
+    /// The log is asked for again at once, from where we are.
+    pub(crate) fn restart_log(&mut self, now: Duration) -> Option<Alias> {
+        let want = self.tracks.get_mut(&TrackId::LOG)?;
+        match want.state {
+            State::Active(alias) => {
+                want.state = State::Due(now);
+                self.by_alias.remove(&alias);
+                Some(alias)
+            }
+            State::Unlisted | State::Due(_) | State::Asked => None,
+        }
+    }
+
     /// When something has to be asked for.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
         let due = self.tracks.values().filter_map(|want| match want.state {

@@ -77,7 +77,7 @@ impl Joined {
             self.leave_timeout(),
         ];
         let told = match &self.told {
-            Told::Waiting { until, .. } if self.seat.group().is_some() => *until,
+            Told::Waiting { until, .. } if self.seat.group().is_some() && self.subscriber.wanted.is_following() => *until,
             Told::Waiting { .. } | Told::Yes => None,
         };
         let present = if self.is_attached() {

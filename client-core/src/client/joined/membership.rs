@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use conclave_federation::{
-    id::TrackId,
     io::Outlet,
     log::OutOfLine,
     wire::{
@@ -119,9 +118,9 @@ impl Joined {
 
     /// Subscribes to the log again, from where we are.
     fn follow_log_anew(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let Some(alias) = self.subscriber.wanted.alias(TrackId::LOG) {
+        if let Some(alias) = self.subscriber.wanted.restart_log(ctx.now.mono) {
             ctx.notify(Notice::Unsubscribe(alias));
-            self.subscriber.wanted.on_ended(alias, ctx.now.mono);
+            self.subscribe(ctx);
         }
     }
 

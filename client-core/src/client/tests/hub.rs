@@ -71,13 +71,13 @@ struct Room {
 pub(super) struct Mischief {
     /// Every media object goes twice.
     pub(super) repeat_media: bool,
-    /// Media of this track is also sent as if it were of another.
+    /// Media comes as if it stood in another place.
     pub(super) move_media: bool,
     /// Of every media object, one bit is wrong.
     pub(super) damage_media: bool,
     /// Answers to appends are swallowed this often; the entry stands.
     pub(super) swallow_appended: u32,
-    /// The next appends find that another entry was first, although there is none.
+    /// Requests are kept from the participants.
     pub(super) deaf_joins: bool,
 }
 
@@ -524,14 +524,12 @@ impl Hub {
         let payload = self.spoil(payload);
         let header = ObjectHeader { alias, ..header };
         for subscriber in subscribers {
+            let moved = ObjectHeader { group: header.group + 1_000_000, ..header };
+            let header = if self.mischief.move_media { moved } else { header };
             let datagram = header.datagram(&payload).unwrap();
             outlet.datagram(subscriber, datagram.clone());
             if self.mischief.repeat_media {
                 outlet.datagram(subscriber, datagram);
-            }
-            if self.mischief.move_media {
-                let moved = ObjectHeader { group: header.group + 1_000_000, ..header };
-                outlet.datagram(subscriber, moved.datagram(&payload).unwrap());
             }
         }
     }

@@ -286,7 +286,7 @@ impl World {
                     self.poll(who);
                     let seat = &self.seats[who];
                     let still = seat.wake.is_some_and(|wake| wake <= self.now().mono);
-                    assert!(!still, "client {who} asks to be woken in the past and does nothing then");
+                    assert!(!still, "client {who} asks to be woken in the past and does nothing then\n{}", self.story());
                 }
                 _ => {
                     self.wires.borrow_mut().now = end;
@@ -327,7 +327,19 @@ impl World {
                 | Net::Closed { session: of, .. } => *of == session,
                 Net::DialFailed { .. } => false,
             };
+            let mut dialled = None;
+            for (to, net) in wires.queue.values() {
+                if let (Whom::Client(_), Net::Connected { side: Side::Dialled(dial, _), .. }) = (to, net) {
+                    dialled = dialled.or(of_session(net).then_some(*dial));
+                }
+            }
             wires.queue.retain(|_, (_, net)| !of_session(net));
+            if let Some(dial) = dialled {
+                // It never came up.
+                let why = conclave_federation::io::DialError::Unreachable;
+                wires.send(Whom::Client(who), Net::DialFailed { dial, why });
+                continue;
+            }
             wires.send(Whom::Hub, Net::Closed { session, why: Closed::Lost });
             wires.send(Whom::Client(who), Net::Closed { session, why: Closed::Lost });
         }
