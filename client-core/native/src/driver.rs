@@ -108,6 +108,8 @@ impl<O: Observer> Task<O> {
         let shared = LastWord(self.shared.clone());
         let mut tracks = Tracks::default();
         let ended = self.turn(&mut tracks).await;
+        // Whoever orders something from here on is told that it is over.
+        self.orders.close();
         if let (Some(entered), Ended::Failed(failure)) = (self.entered.take(), &ended) {
             let _ = entered.send(Err(failure.clone()));
         }
@@ -213,7 +215,7 @@ impl<O: Observer> Task<O> {
                 });
             }
             E::Joined { me, title, roster, tracks, epoch, safety_code } => {
-                Event::Joined(State { me, title, roster, tracks, epoch, safety_code })
+                Event::Joined(State { me, title, roster, tracks, epoch, safety_code: digits(&safety_code) })
             }
             E::ParticipantJoined(participant) => Event::ParticipantJoined(participant),
             E::ParticipantChanged(participant) => Event::ParticipantChanged(participant),
@@ -223,7 +225,7 @@ impl<O: Observer> Task<O> {
             E::FramesLost { participant, track, count } => Event::FramesLost { participant, track, count },
             E::FrameRefused { participant, reason } => Event::FrameRefused { participant, reason },
             E::Chat { from, id, text, unix_ms } => Event::Chat { from, id, text, unix_ms },
-            E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code, committed },
+            E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Connection(state) => Event::Connection(state),
             E::Warning(warning) => Event::Warning(warning),
         };
@@ -257,6 +259,11 @@ impl<O: Observer> Task<O> {
 
     #[cfg(not(feature = "audit"))]
     fn audit(&self) {}
+}
+
+/// How they are grouped is for whoever shows them.
+fn digits(code: &str) -> String {
+    code.chars().filter(char::is_ascii_digit).collect()
 }
 
 async fn until(wait: Option<Duration>) {

@@ -1,0 +1,126 @@
+//! Relays for tests: the real decisions and the real transport on loopback, with memory in place of a disk.
+
+use std::{
+    collections::VecDeque,
+    future,
+    net::Ipv4Addr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use conclave::{EntryRelay, RelayId};
+use conclave_federation::{
+    io::{Machine, Output},
+    peering::Policy,
+    proof::SigningKey,
+    record::{Address, RelayDescriptor},
+    session::LocalRelay,
+    wire::List,
+};
+use conclave_quic::{BindConfig, Driver, Endpoint};
+use conclave_relay_core::{Input, Node, Output as Wish, Peer, limits::Limits, node};
+use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+
+/// A relay that runs until it is dropped or stopped.
+pub(crate) struct Relay {
+    pub(crate) id: RelayId,
+    pub(crate) address: String,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Relay {
+    /// The one to name on a command line: its key and its address.
+    pub(crate) fn entry(&self) -> EntryRelay {
+        format!("{}@{}", self.id.to_hex(), self.address).parse().expect("a relay")
+    }
+
+    /// Ends all sessions with a reason, and the relay.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Relays of as many operators, all in each other's address book.
+pub(crate) fn relays<const N: usize>() -> [Relay; N] {
+    let bound: Vec<_> = (0..N).map(|_| bind()).collect();
+    let book: Vec<Peer> =
+        bound.iter().map(|(id, _, endpoint)| Peer { relay: *id, addresses: vec![endpoint.local_addr().to_string()] }).collect();
+    let relays: Vec<Relay> = bound.into_iter().map(|(id, key, endpoint)| start(id, key, endpoint, &book)).collect();
+    relays.try_into().unwrap_or_else(|_| unreachable!("as many as were bound"))
+}
+
+fn bind() -> (RelayId, SigningKey, Endpoint) {
+    let key = SigningKey::from_seed(random());
+    let id = RelayId::new(*key.verifying_key().as_bytes());
+    let endpoint = Endpoint::bind(BindConfig::relay((Ipv4Addr::LOCALHOST, 0).into(), key.clone())).expect("a port");
+    (id, key, endpoint)
+}
+
+fn start(id: RelayId, key: SigningKey, endpoint: Endpoint, book: &[Peer]) -> Relay {
+    let address = endpoint.local_addr().to_string();
+    let addresses = List::new(vec![Address::cut(&address)]).expect("one address");
+    let descriptor = RelayDescriptor::issue(&SigningKey::from_seed(random()), id, "Alder", addresses);
+    let local = LocalRelay { descriptor, key, nonce_secret: random() };
+    let peers = book.iter().filter(|peer| peer.relay != id).cloned().collect();
+    let config = node::Config { local, peers, policy: Policy::Open, limits: Limits::default() };
+    let node = Node::new(config, random(), vec![]);
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped));
+    Relay { id, address, stop: Some(stop), task }
+}
+
+async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>) {
+    let mut asked = false;
+    loop {
+        let mut stored = VecDeque::new();
+        let wait = loop {
+            let now = driver.now();
+            match node.poll(now, &mut driver) {
+                Output::Dial(dial) => driver.dial(dial),
+                Output::Do(Wish::Store { key, .. }) => stored.push_back(key),
+                Output::Do(Wish::Stopped) => {
+                    driver.drained(Duration::from_secs(1)).await;
+                    return;
+                }
+                Output::Wait(until) => {
+                    let Some(key) = stored.pop_front() else { break until.map(|until| until.saturating_sub(now.mono)) };
+                    node.handle(now, Input::Stored { key, result: Ok(()) }, &mut driver);
+                }
+            }
+        };
+        let input = tokio::select! {
+            net = driver.next() => Input::Net(net),
+            () = pause(wait) => continue,
+            _ = &mut stop, if !asked => {
+                asked = true;
+                Input::Shutdown
+            }
+        };
+        let now = driver.now();
+        node.handle(now, input, &mut driver);
+    }
+}
+
+async fn pause(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
+        None => future::pending().await,
+    }
+}
+
+/// Different each time, so that tests never meet in one room by the accident of a seed.
+fn random() -> [u8; 32] {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let process = std::process::id().to_be_bytes();
+    conclave_federation::proof::sha256(&[b"test", &time.as_nanos().to_be_bytes(), &count, &process])
+}
