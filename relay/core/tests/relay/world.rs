@@ -52,6 +52,8 @@ pub(crate) struct Wires {
     pub(crate) no_streams: BTreeSet<SessionKey>,
     /// Sum of bytes on streams and in datagrams.
     pub(crate) sent: BTreeMap<(At, At), usize>,
+    /// Who sent a datagram, in order.
+    pub(crate) datagrams: Vec<SessionKey>,
     pub(crate) resets: Vec<(SessionKey, StreamKey, Code)>,
 }
 
@@ -172,6 +174,7 @@ impl Outlet for Wires {
             return Wrote::Blocked;
         }
         self.fits(session, len);
+        self.datagrams.push(session);
         if !self.push(session, |session| Net::Datagram { session, bytes }) {
             return Wrote::Gone;
         }
@@ -191,7 +194,6 @@ impl Outlet for Wires {
 pub(crate) struct Relay {
     pub(crate) node: Node,
     pub(crate) id: RelayId,
-    pub(crate) key: SigningKey,
     wait: Option<Duration>,
     pub(crate) stopped: usize,
 }
@@ -330,13 +332,7 @@ impl World {
             unreachable: BTreeSet::new(),
         };
         for (at, config) in configs.into_iter().enumerate() {
-            world.relays.push(Relay {
-                node: Node::new(config, [9; 32], Vec::new()),
-                id: relay_id(at),
-                key: relay_key(at),
-                wait: None,
-                stopped: 0,
-            });
+            world.relays.push(Relay { node: Node::new(config, [9; 32], Vec::new()), id: relay_id(at), wait: None, stopped: 0 });
         }
         world.poll_all();
         world.run();
@@ -436,6 +432,12 @@ impl World {
     fn deliver(&mut self, at: usize, event: Net) {
         let now = self.time();
         let client = &mut self.clients[at];
+        if let Net::Closed { why, .. } = &event {
+            client.closed = Some(match why {
+                Closed::ByRemote(code, words) => (*code, words.clone()),
+                _ => (Code::NONE, String::new()),
+            });
+        }
         let Some(session) = &mut client.session else { return };
         let result = match event {
             Net::Datagram { bytes, .. } => session.on_datagram(bytes),
@@ -445,14 +447,7 @@ impl World {
                 Ok(())
             }
             Net::Writable { .. } => session.on_writable(&mut self.wires),
-            Net::Closed { why, .. } => {
-                client.closed = Some(match why {
-                    Closed::ByRemote(code, words) => (code, words),
-                    _ => (Code::NONE, String::new()),
-                });
-                Ok(())
-            }
-            Net::Connected { .. } | Net::DialFailed { .. } | Net::Stopped { .. } => Ok(()),
+            Net::Closed { .. } | Net::Connected { .. } | Net::DialFailed { .. } | Net::Stopped { .. } => Ok(()),
         };
         result.expect("relays keep to the protocol");
         client.drain();
@@ -486,6 +481,19 @@ impl World {
         let now = self.time();
         let session = Session::new(now, ours, side, exporter, who, &mut self.wires);
         self.clients[at].session = Some(session);
+        self.clients[at].key = Some(ours);
+        self.run();
+        at
+    }
+
+    /// Somebody who connects and says nothing.
+    pub(crate) fn silent(&mut self, relay: usize) -> usize {
+        let at = self.clients.len();
+        self.clients.push(Client::default());
+        let (ours, theirs) = self.wires.connect(At::Client(at), At::Relay(relay));
+        self.wires
+            .queue
+            .push_back((At::Relay(relay), Net::Connected { session: theirs, side: Side::Accepted, exporter: [0; 32] }));
         self.clients[at].key = Some(ours);
         self.run();
         at
