@@ -270,8 +270,9 @@ impl State {
             Self::Video { writer, last, .. } => {
                 // Without the frame before it a picture would be smeared until the next key frame: a hole is better.
                 let is_key = matches!(vp8::Tag::read(&frame.data), Ok(vp8::Tag::Key(_)));
-                let follows = *last == frame.object.checked_sub(1).map(|before| (frame.group, before));
-                if !is_key && !(follows && last.is_some()) {
+                let before = frame.object.checked_sub(1).map(|object| (frame.group, object));
+                let follows = before.is_some() && *last == before;
+                if !is_key && !follows {
                     *last = None;
                     return Ok(());
                 }

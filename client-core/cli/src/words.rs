@@ -151,9 +151,10 @@ mod tests {
             roster: vec![person("Guest", true, false), person("First", false, true), person("Second", false, false)],
         };
         let text = entered(&joined);
-        assert_eq!(text.lines().nth(0), Some("you are in \"Tea\", as Guest"));
-        assert_eq!(text.lines().nth(1), Some("here: First (host), Second"));
-        assert_eq!(text.lines().nth(2), Some("safety code: 00000 00000 00000 00000 00000 00000"));
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            ["you are in \"Tea\", as Guest", "here: First (host), Second", "safety code: 00000 00000 00000 00000 00000 00000",]
+        );
         joined.roster.truncate(1);
         assert!(entered(&joined).contains("nobody else yet"));
     }
