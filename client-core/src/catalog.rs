@@ -200,11 +200,6 @@ impl Catalogs {
     pub(crate) fn has(&self, leaf: u16) -> bool {
         self.0.contains_key(&leaf)
     }
-
-    /// Everything known.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (u16, &Line)> {
-        self.0.iter().flat_map(|(leaf, catalog)| catalog.lines.iter().map(|line| (*leaf, line)))
-    }
 }
 
 #[cfg(test)]

@@ -79,11 +79,6 @@ impl Window {
         Self { joined: current.number, current, previous: VecDeque::new() }
     }
 
-    /// The epoch that we seal under.
-    pub(crate) const fn current(&self) -> &Epoch {
-        &self.current
-    }
-
     /// The group moved on. An epoch that is not newer changes nothing: its counters have been used.
     pub(crate) fn advance(&mut self, now: Duration, epoch: Epoch) -> bool {
         if epoch.number <= self.current.number {
@@ -188,7 +183,7 @@ mod tests {
         let mut window = Window::new(epoch(7));
         assert!(!window.advance(Duration::ZERO, epoch(7)));
         assert!(!window.advance(Duration::ZERO, epoch(6)));
-        assert_eq!(window.current().number, 7);
+        assert_eq!(window.current.number, 7);
     }
 
     #[test]

@@ -133,11 +133,6 @@ impl Roster {
         self.seats.get(&leaf).map(|seat| &seat.key)
     }
 
-    /// Whether a participant is here.
-    pub(crate) fn has(&self, id: ParticipantId) -> bool {
-        self.id(id.leaf()) == Some(id)
-    }
-
     /// An object of this leaf opened.
     pub(crate) fn on_heard(&mut self, leaf: u16, now: Duration) -> Option<Event> {
         let seat = self.seats.get_mut(&leaf)?;

@@ -144,8 +144,6 @@ impl fmt::Debug for Sealer {
 pub(crate) struct Opened {
     /// Who sealed it and on which stream.
     pub(crate) kid: Kid,
-    /// In which epoch.
-    pub(crate) epoch: u64,
     /// What was inside.
     pub(crate) plain: Bytes,
 }
@@ -241,7 +239,7 @@ impl Opener {
             }
         };
         let plain = plain.map_err(NotOpened::Refused)?;
-        Ok(Opened { kid, epoch: number, plain })
+        Ok(Opened { kid, plain })
     }
 }
 

@@ -24,8 +24,8 @@ use crate::{
     link::Link,
 };
 
-/// Events that may wait for the application. One that does not listen loses frames, oldest first, and nothing else; an
-/// application that does not listen to anything else either is not one.
+/// Events that may wait for the application. One that does not listen loses what the network can send without end, oldest
+/// first, and nothing else.
 const MAX_EVENTS: usize = 16_384;
 
 /// Refusals of one kind are told at most once in this time: junk comes in crowds.
@@ -47,11 +47,11 @@ impl Core {
 
     /// Tells the application.
     pub(super) fn tell(&mut self, event: Event) {
-        if self.events.len() >= MAX_EVENTS {
-            if let Some(at) = self.events.iter().position(|event| matches!(event, Event::Frame(_) | Event::FramesLost { .. })) {
-                self.events.remove(at);
-                self.stats.events_dropped += 1;
-            }
+        if self.events.len() >= MAX_EVENTS
+            && let Some(at) = self.events.iter().position(is_expendable)
+        {
+            self.events.remove(at);
+            self.stats.events_dropped += 1;
         }
         self.events.push_back(event);
     }
@@ -85,6 +85,11 @@ impl Core {
         self.rng.fill_bytes(&mut seed);
         seed
     }
+}
+
+/// What the network can send without end.
+const fn is_expendable(event: &Event) -> bool {
+    matches!(event, Event::Frame(_) | Event::FramesLost { .. } | Event::FrameRefused { .. } | Event::Chat { .. })
 }
 
 /// What a state has in hand while something happens.

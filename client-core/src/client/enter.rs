@@ -152,10 +152,10 @@ impl Enter {
     }
 
     fn begin(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
-        if let Some(room) = self.create.take() {
-            if let Err(error) = self.found_room(&room, ctx) {
-                return Progress::Failed(error);
-            }
+        if let Some(room) = self.create.take()
+            && let Err(error) = self.found_room(&room, ctx)
+        {
+            return Progress::Failed(error);
         }
         let Some(record) = &self.record else { return self.resolve(ctx) };
         let record = RoomRecord::clone(record);
@@ -251,11 +251,12 @@ impl Enter {
         if link.secret.keys_of(&record).is_none() {
             return Progress::Failed(ClientError::LinkInvalid);
         }
-        if let Some(begun) = self.begun() {
-            if begun.append.commit.bytes() == group.bytes() && begun.append.header.instance == instance {
-                // Ours it was: only the hub's word for it was lost.
-                return self.entered(begun.group, begun.hall);
-            }
+        if let Some(begun) = self.begun()
+            && begun.append.commit.bytes() == group.bytes()
+            && begun.append.header.instance == instance
+        {
+            // Ours it was: only the hub's word for it was lost.
+            return self.entered(begun.group, begun.hall);
         }
         let hall = Hall { link, record };
         if !occupied {

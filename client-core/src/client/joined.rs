@@ -170,10 +170,6 @@ impl Joined {
         (self.hall, self.access)
     }
 
-    pub(super) const fn hall(&self) -> &Hall {
-        &self.hall
-    }
-
     fn author(&self, leaf: u16) -> Author {
         Author { room: self.place.room, instance: self.place.instance, leaf }
     }
@@ -309,10 +305,10 @@ impl Joined {
 
     /// The relay does not want the rest of a stream of ours.
     pub(super) fn on_stopped(&mut self, stream: StreamKey, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let Some(session) = ctx.session() {
-            if !self.own.reliable.is(stream) {
-                self.publisher.on_stopped(stream, Way { now: ctx.now, session, outlet: ctx.outlet });
-            }
+        if let Some(session) = ctx.session()
+            && !self.own.reliable.is(stream)
+        {
+            self.publisher.on_stopped(stream, Way { now: ctx.now, session, outlet: ctx.outlet });
         }
     }
 

@@ -202,10 +202,10 @@ impl Joined {
             Ok(message) => message,
             Err(unreadable) => return self.refuse(Some(from), unreadable.into(), ctx),
         };
-        if self.roster.key(from) == Some(&opened.key) {
-            if let Some(event) = self.roster.on_heard(from, ctx.now.mono) {
-                self.tell(event, ctx);
-            }
+        if self.roster.key(from) == Some(&opened.key)
+            && let Some(event) = self.roster.on_heard(from, ctx.now.mono)
+        {
+            self.tell(event, ctx);
         }
         // Said by somebody who may have gone since: the name stays theirs.
         let from = ParticipantId::of_leaf(from, opened.key.as_bytes());

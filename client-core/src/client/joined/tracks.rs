@@ -191,10 +191,8 @@ impl Joined {
                 }
                 None => ctx.notify(Notice::Unsubscribe(subscribed.alias)),
             },
-            Answer::Refused(refusal) => {
-                if self.subscriber.wanted.on_refused(track, ctx.now.mono) {
-                    self.tell(Event::Warning(Warning::SubscribeRefused(refusal.code)), ctx);
-                }
+            Answer::Refused(refusal) if self.subscriber.wanted.on_refused(track, ctx.now.mono) => {
+                self.tell(Event::Warning(Warning::SubscribeRefused(refusal.code)), ctx);
             }
             _ => {}
         }

@@ -45,18 +45,13 @@ struct Track {
     retained: Vec<(u64, u64, Bytes)>,
 }
 
-struct Pending {
-    body: Bytes,
-    reply: Option<(SessionKey, Reply)>,
-}
-
 #[derive(Default)]
 struct Call {
     log: Option<Log>,
     entries: Vec<(Entry, Sealed)>,
     group: Bytes,
     tracks: BTreeMap<TrackId, Track>,
-    pending: BTreeMap<JoinId, Pending>,
+    pending: BTreeMap<JoinId, (SessionKey, Reply)>,
     directory: (u64, Vec<Directory>),
 }
 
@@ -123,10 +118,6 @@ impl Hub {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let room = self.rooms.values().next().unwrap();
         room.calls[&room.instance.0].entries.iter().map(|(entry, _)| entry.clone()).collect()
-    }
-
-    pub(super) fn instance(&self) -> Instance {
-        self.rooms.values().next().unwrap().instance
     }
 
     pub(super) fn handle(&mut self, now: Now, net: Net, outlet: &mut impl Outlet) {
@@ -235,8 +226,7 @@ impl Hub {
                     );
                     assert!(room.record.join.verify(Label::Request, &claim, &join.signature), "joins are signed");
                     let call = room.calls.get_mut(&join.instance.0).unwrap();
-                    let pending = Pending { body: join.body.bytes().clone(), reply: Some((session, reply)) };
-                    call.pending.insert(join.id, pending);
+                    call.pending.insert(join.id, (session, reply));
                     if !self.mischief.deaf_joins {
                         let knock = Knock { id: join.id, body: join.body }.encode();
                         self.publish_object(join.room, join.instance, TrackId::REQUESTS, knock, outlet);
@@ -272,22 +262,24 @@ impl Hub {
                 let attached = self.clients[&session].attached;
                 assert_eq!(attached, Some((publish.room, publish.instance)), "clients attach before they publish");
                 let call = self.rooms.get_mut(&publish.room).unwrap().calls.get_mut(&publish.instance.0).unwrap();
-                if call.tracks.contains_key(&publish.track) {
-                    Err(Code::EXISTS)
-                } else {
-                    let track = Track {
-                        class: publish.class,
-                        layers: publish.layers,
-                        publisher: Some(session),
-                        incoming: alias,
-                        outgoing,
-                        subscribers: BTreeSet::new(),
-                        retained: Vec::new(),
-                    };
-                    call.tracks.insert(publish.track, track);
-                    let listing = Listing { track: publish.track, class: publish.class, layers: publish.layers, relay: self.id };
-                    self.change_directory(publish.room, publish.instance, Directory::Added(listing), outlet);
-                    Ok(Answer::Published(Published { alias }))
+                let track = Track {
+                    class: publish.class,
+                    layers: publish.layers,
+                    publisher: Some(session),
+                    incoming: alias,
+                    outgoing,
+                    subscribers: BTreeSet::new(),
+                    retained: Vec::new(),
+                };
+                match call.tracks.entry(publish.track) {
+                    std::collections::btree_map::Entry::Occupied(_) => Err(Code::EXISTS),
+                    std::collections::btree_map::Entry::Vacant(place) => {
+                        place.insert(track);
+                        let (class, layers) = (publish.class, publish.layers);
+                        let listing = Listing { track: publish.track, class, layers, relay: self.id };
+                        self.change_directory(publish.room, publish.instance, Directory::Added(listing), outlet);
+                        Ok(Answer::Published(Published { alias }))
+                    }
                 }
             }
             Request::Subscribe(subscribe) => {
@@ -382,9 +374,7 @@ impl Hub {
         call.entries.push((entry.clone(), append.welcome.clone()));
         let mut served = vec![];
         for id in header.served.iter() {
-            if let Some((to, reply)) = call.pending.remove(id).and_then(|pending| pending.reply) {
-                served.push((to, reply));
-            }
+            served.extend(call.pending.remove(id));
         }
         if self.mischief.swallow_appended > 0 {
             self.mischief.swallow_appended -= 1;
