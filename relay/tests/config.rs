@@ -320,8 +320,10 @@ fn changed_addresses_have_to_be_signed() {
 
     assert_refused(&run(&[&["sign"], &config[..]].concat()), &["operator.key: there is no operator key here"]);
     let descriptor = folder.path().join("relay/relay.descriptor");
-    let damaged = fs::read_to_string(&descriptor).unwrap().trim_end().trim_end_matches(|c| c != '0').to_owned();
-    fs::write(&descriptor, format!("{damaged}f")).unwrap();
+    let mut damaged = fs::read_to_string(&descriptor).unwrap().trim_end().to_owned();
+    let last = damaged.pop();
+    damaged.push(if last == Some('0') { '1' } else { '0' });
+    fs::write(&descriptor, damaged).unwrap();
     assert_refused(&run(&[&config[..], &["--check-config"]].concat()), &["relay.descriptor: "]);
     fs::remove_file(&descriptor).unwrap();
     assert_refused(&run(&[&config[..], &["--check-config"]].concat()), &["there is no relay descriptor here", "sign"]);

@@ -21,6 +21,8 @@ use conclave_federation::{
         message::{Answer, PutRecord, Request, Resolve, Resolved, Via},
     },
 };
+use conclave_relay::store::{Durability, Options, Store};
+use conclave_relay_core::{StoreKey, Write};
 use fixture::{LogWriter, founder_key, record_at};
 use running::{Relay, get, init};
 use tmpfs::Tmpfs;
@@ -97,6 +99,43 @@ fn acknowledged_entries_survive_kill_nine_of_the_process() {
     assert_eq!((resolved.instance, resolved.seq, resolved.head), (Instance(1), 4, last.head));
     assert_eq!(resolved.record, record);
     assert_eq!(metric(&relay, "conclave_relay_rooms{role=\"hub\"}"), Some(1));
+}
+
+#[test]
+fn a_call_whose_log_is_gone_is_counted_still() {
+    let folder = tempfile::tempdir().unwrap();
+    init(folder.path());
+    let relay = Relay::start(folder.path(), &[]);
+    let record = record(&relay, 1);
+    let id = RelayId::from_hex(&relay.ready("relay")).unwrap();
+    relay.signal("TERM");
+    assert_eq!(relay.wait().0, Some(0));
+    let mut opened = Store::open(&Options {
+        folder: folder.path().join("data"),
+        relay: id,
+        durability: Durability::Process,
+        cache: 1 << 20,
+        unix_ms: record.not_after - 1_000,
+    })
+    .unwrap();
+    let mut third = LogWriter::new(record.room, 3);
+    let forget = Write::Forget { room: record.room, instance: Instance(3) };
+    for (key, write) in (0..).zip([Write::Record(record.clone()), third.append(10, 0), forget]) {
+        opened.store.submit(StoreKey(key), write).unwrap();
+        assert_eq!(opened.answers.blocking_recv().unwrap().result, Ok(()));
+    }
+    opened.store.close(opened.answers);
+
+    let relay = Relay::start(folder.path(), &[]);
+    run(async {
+        let mut client = connect(&relay).await;
+        let resolved = resolve(&mut client, &record, None).await;
+        assert_eq!((resolved.instance, resolved.seq, resolved.occupied), (Instance(3), 0, false));
+        let again = client.ask(Request::Append(LogWriter::new(record.room, 3).offer(&founder_key(1), 32, 0))).await;
+        assert!(matches!(&again, Answer::Refused(refusal) if refusal.code == Code::CONFLICT), "{again:?}");
+        let next = client.ask(Request::Append(LogWriter::new(record.room, 4).offer(&founder_key(1), 32, 0))).await;
+        assert!(matches!(next, Answer::Appended(_)), "{next:?}");
+    });
 }
 
 #[test]
@@ -219,17 +258,9 @@ fn a_full_disk_refuses_entries_and_the_relay_goes_on() {
     init(folder.path());
     let data = format!("relay.data_dir={}", tmpfs.path().join("data").display());
     // Faster than a room may go, or the limit would be met before the disk is full.
-    let relay = Relay::start(
-        folder.path(),
-        &[
-            "--set",
-            &data,
-            "--set",
-            "limits.session_commits=100000/s burst 100000",
-            "--set",
-            "limits.room_commits=100000/s burst 100000",
-        ],
-    );
+    let fast = ["control", "session_commits", "room_commits"].map(|limit| format!("limits.{limit}=100000/s burst 100000"));
+    let arguments: Vec<&str> = [&data].into_iter().chain(&fast).flat_map(|setting| ["--set", setting.as_str()]).collect();
+    let relay = Relay::start(folder.path(), &arguments);
     let record = record(&relay, 1);
     let accepted = run(async {
         let mut client = connect(&relay).await;
