@@ -42,6 +42,24 @@ enum Early {
     Ended(StreamKey, bool),
 }
 
+impl Early {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Piece(_, Piece::Part { bytes, .. }) => bytes.len(),
+            Self::Piece(_, Piece::Reliable { payload, .. }) => payload.len(),
+            Self::Piece(_, Piece::Group(_)) | Self::Ended(..) => 0,
+        }
+    }
+
+    /// Whether it belongs to the group on this stream.
+    fn is_of(&self, group: StreamKey) -> bool {
+        match self {
+            Self::Piece(stream, Piece::Group(_) | Piece::Part { .. }) | Self::Ended(stream, _) => *stream == group,
+            Self::Piece(_, Piece::Reliable { .. }) => false,
+        }
+    }
+}
+
 /// What the session sent, with our name for the track.
 pub(crate) enum Arrived {
     /// A group and layer begins on a stream.
@@ -177,7 +195,17 @@ impl Connection {
 
     fn hold(&mut self, early: Early, len: usize) -> Arrived {
         if self.early.len() >= MAX_EARLY_OBJECTS || self.early_bytes + len > MAX_EARLY_BYTES {
-            return Arrived::TooEarly;
+            // A group may be lost, an object of a reliable track may not.
+            return match early {
+                Early::Piece(stream, Piece::Group(_) | Piece::Part { .. }) => {
+                    self.early_streams.remove(&stream);
+                    self.early.retain(|held| !held.is_of(stream));
+                    self.early_bytes = self.early.iter().map(Early::bytes).sum();
+                    Arrived::Unknown(Some(stream))
+                }
+                Early::Piece(_, Piece::Reliable { .. }) => Arrived::TooEarly,
+                Early::Ended(..) => Arrived::Nothing,
+            };
         }
         self.early_bytes += len;
         self.early.push_back(early);
@@ -401,5 +429,117 @@ impl<O: Outlet> Outlet for Metered<'_, O> {
 
     fn close(&mut self, session: SessionKey, code: Code, words: &str) {
         self.outlet.close(session, code, words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_federation::{
+        io::{Now, Side},
+        session::Local,
+    };
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Outlet for Nowhere {
+        fn open_uni(&mut self, _: SessionKey, _: u8) -> Option<StreamKey> {
+            None
+        }
+        fn open_bidi(&mut self, _: SessionKey) -> Option<StreamKey> {
+            None
+        }
+        fn write(&mut self, _: SessionKey, _: StreamKey, _: &mut [Bytes]) -> Wrote {
+            Wrote::Gone
+        }
+        fn finish(&mut self, _: SessionKey, _: StreamKey) {}
+        fn reset(&mut self, _: SessionKey, _: StreamKey, _: Code) {}
+        fn stop(&mut self, _: SessionKey, _: StreamKey, _: Code) {}
+        fn datagram(&mut self, _: SessionKey, _: Bytes) -> Wrote {
+            Wrote::Gone
+        }
+        fn close(&mut self, _: SessionKey, _: Code, _: &str) {}
+    }
+
+    const THEIRS: Alias = Alias::new(1);
+    const OURS: Alias = Alias::new(2);
+    const GROUP: StreamKey = StreamKey(4);
+    const RELIABLE: StreamKey = StreamKey(6);
+
+    fn connection() -> Connection {
+        let now = Now { mono: Duration::ZERO, unix_ms: 0 };
+        let key = SessionKey(1);
+        Connection::new(key, Session::new(now, key, Side::Accepted, [0; 32], &Local::Client, &mut Nowhere), None)
+    }
+
+    fn header() -> GroupHeader {
+        GroupHeader { alias: THEIRS, group: 3, layer: 0, flags: 0, priority: 2 }
+    }
+
+    fn part(object: u64, len: usize) -> Piece {
+        Piece::Part { object, len, offset: 0, bytes: vec![0; len].into() }
+    }
+
+    fn reliable(object: u64) -> Piece {
+        Piece::Reliable { header: header().object(object), payload: Bytes::from_static(b"x") }
+    }
+
+    #[test]
+    fn objects_that_overtake_the_answer_wait_for_it_in_their_order() {
+        let mut connection = connection();
+        connection.await_binding();
+        assert!(matches!(connection.on_piece(GROUP, Piece::Group(header())), Arrived::Later));
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(0)), Arrived::Later));
+        assert!(matches!(connection.on_piece(GROUP, part(0, 9)), Arrived::Later));
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(1)), Arrived::Later));
+        assert!(matches!(connection.on_ended(GROUP, true), Arrived::Later));
+        connection.bind(THEIRS, OURS);
+        assert!(connection.on_binding());
+        let mut seen = Vec::new();
+        connection.take_early(|_, arrived| {
+            seen.push(match arrived {
+                Arrived::Begin(_, OURS, _) => "begin",
+                Arrived::Part(_, OURS, _) => "part",
+                Arrived::Reliable(OURS, header, _) if header.object == 0 => "first",
+                Arrived::Reliable(OURS, ..) => "second",
+                Arrived::End(OURS, 3, 0, true) => "end",
+                _ => "something else",
+            });
+        });
+        assert_eq!(seen, ["begin", "first", "part", "second", "end"]);
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(2)), Arrived::Reliable(OURS, ..)));
+    }
+
+    #[test]
+    fn what_waits_for_nothing_is_not_kept() {
+        let mut connection = connection();
+        assert!(matches!(connection.on_piece(GROUP, Piece::Group(header())), Arrived::Unknown(Some(GROUP))));
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(0)), Arrived::Unknown(None)));
+        connection.await_binding();
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(1)), Arrived::Later));
+        assert!(connection.on_binding(), "it was refused");
+        connection.take_early(|_, arrived| assert!(matches!(arrived, Arrived::Unknown(None))));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_a_group_is_lost_before_anything_reliable_is() {
+        let mut connection = connection();
+        connection.await_binding();
+        assert!(matches!(connection.on_piece(RELIABLE, reliable(0)), Arrived::Later));
+        assert!(matches!(connection.on_piece(GROUP, Piece::Group(header())), Arrived::Later));
+        let mut object = 0;
+        while let Arrived::Later = connection.on_piece(GROUP, part(object, 100_000)) {
+            object += 1;
+            assert!(connection.early_bytes <= MAX_EARLY_BYTES && object < 1_000);
+        }
+        assert_eq!(connection.early.len(), 1, "the group is gone, the other object waits still");
+        for object in 1.. {
+            match connection.on_piece(RELIABLE, reliable(object)) {
+                Arrived::Later => assert!(connection.early.len() <= MAX_EARLY_OBJECTS),
+                Arrived::TooEarly => return,
+                _ => panic!("it waits or it is too much"),
+            }
+        }
     }
 }

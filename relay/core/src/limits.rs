@@ -146,9 +146,9 @@ pub const MAX_OPEN_GROUPS: usize = 16;
 /// Remote relays with counters of their own; the rest share one.
 pub const MAX_LINK_STATS: usize = 256;
 /// Bytes and objects that may wait for the answer that says which track they belong to, per session.
-pub const MAX_EARLY_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_EARLY_BYTES: usize = 4 * 1024 * 1024;
 /// See [`MAX_EARLY_BYTES`].
-pub const MAX_EARLY_OBJECTS: usize = 1_024;
+pub const MAX_EARLY_OBJECTS: usize = 4_096;
 /// How often blocked subscribers are looked at for age.
 pub const EGRESS_TICK: Duration = Duration::from_millis(50);
 /// How often rooms are looked at for what has run out.

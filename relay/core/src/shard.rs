@@ -481,7 +481,7 @@ impl Shard {
             }
             Arrived::TooEarly => {
                 stats.hit(Limit::Early);
-                let end = End::Ours(Code::RATE, "too much came before the answer that it belongs to: answer first");
+                let end = End::Ours(Code::RATE, "too much of a track came before the answer that names it: answer first");
                 self.end(now, slot, &end, up, stats, outlet);
             }
             Arrived::Later | Arrived::Nothing => {}

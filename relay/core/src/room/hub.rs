@@ -477,7 +477,7 @@ impl Relay {
         }
     }
 
-    /// What has run out in a room ordered here. Says whether the room itself has.
+    /// What has run out in a room ordered here, and the room itself with its record.
     pub(crate) fn sweep_hub(&mut self, cx: &mut Cx<'_>, id: RoomId) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         let occupied = room.is_occupied(cx);
@@ -515,6 +515,10 @@ impl Relay {
             self.store(Write::Forget { room: id, instance }, Job::Forgotten);
         }
         if over && !occupied {
+            // The record's own end: the store drops it by the same clock.
+            if self.rooms.get(&id).and_then(Room::hub).is_some_and(Hub::has_call) {
+                self.store(Write::Forget { room: id, instance }, Job::Forgotten);
+            }
             self.end_call(cx, id);
             self.rooms.remove(&id);
         }

@@ -31,6 +31,9 @@ fn with_limits(change: impl FnOnce(&mut Limits)) -> World {
     World::with(vec![config])
 }
 
+/// Sends something as this client.
+type Send = fn(&mut World, usize);
+
 fn closed(world: &World, client: usize) -> Option<Code> {
     world.clients[client].closed.as_ref().map(|(code, _)| *code)
 }
@@ -403,7 +406,7 @@ fn bytes_that_cannot_be_read_end_their_session_and_no_other() {
     let mut scene = scene(World::new(1));
     let voice = scene.world.publish(scene.camera, &scene.room, VOICE, Class::Datagram);
     scene.world.subscribe(scene.good, &scene.room, VOICE, Start::Next);
-    let malformed: [(&str, fn(&mut World, usize)); 6] = [
+    let malformed: [(&str, Send); 6] = [
         ("control", |world, client| world.raw(client, StreamKey::CONTROL, vec![0x17, 0x40, 0x05, 1, 2, 3, 4, 5])),
         ("control length", |world, client| {
             world.raw(client, StreamKey::CONTROL, vec![0x10, 0xff, 255, 255, 255, 255, 255, 255, 255])
@@ -457,7 +460,7 @@ fn any_bytes_at_all_end_at_worst_their_own_session() {
             1 => scene.world.raw_datagram(client, bytes.into()),
             2 => {
                 let stream = scene.world.open_uni(client);
-                scene.world.raw(client, stream, [vec![1 + byte() % 2, 0x80 | byte() % 64], bytes].concat());
+                scene.world.raw(client, stream, [vec![1 + byte() % 2, 0x80 | (byte() % 64)], bytes].concat());
             }
             _ => {
                 let header = GroupHeader { alias: scene.alias, group: 1, layer: 0, flags: 0, priority: 0 };

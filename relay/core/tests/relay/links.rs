@@ -10,7 +10,7 @@ use conclave_federation::{
     wire::{
         List,
         code::Code,
-        message::{Answer, Attach, Notice, Present, Publish, Request, Resolve, Start, Subscribe},
+        message::{Answer, Attach, Detach, Notice, Present, Publish, Request, Resolve, Start, Subscribe},
     },
 };
 
@@ -114,6 +114,28 @@ fn a_relay_that_stays_away_takes_its_tracks_with_it_after_a_while() {
     world.pass(Duration::from_secs(10));
     assert!(listed(&world.clients[founder].reliable_of(directory)).is_empty());
     assert_eq!(world.clients[founder].ended_tracks(), [alias]);
+}
+
+#[test]
+fn who_was_away_while_a_new_call_began_is_told_that_the_old_one_is_over() {
+    let mut world = World::new(2);
+    let (mut room, founder) = world.call(0);
+    let far = world.member(1, &room);
+    let log = world.subscribe(far, &room, TrackId::LOG.0, Start::From(0));
+    world.unreachable.insert((0, 1));
+    let (session, _) = world.link(0, 1).unwrap();
+    world.wires.cut(session);
+    world.run();
+    world.notify(founder, Notice::Detach(Detach { room: room.id, instance: room.instance }));
+    world.pass(Duration::from_secs(25));
+    room.instance = conclave_federation::id::Instance(2);
+    assert!(matches!(world.ask(founder, Request::Append(room.genesis(b"new"))), Answer::Appended(_)));
+    assert!(world.clients[far].ended_tracks().is_empty());
+    world.unreachable.clear();
+    world.pass(Duration::from_secs(70));
+    assert_eq!(world.clients[far].ended_tracks(), [log]);
+    assert_eq!(world.stats(1).rooms, 0);
+    assert_eq!(world.resolved(far, &room).instance.0, 2);
 }
 
 #[test]

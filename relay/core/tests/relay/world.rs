@@ -265,6 +265,9 @@ impl Client {
     }
 }
 
+/// Entries by call and place, as a store keeps them.
+type Logs = BTreeMap<Instance, BTreeMap<u64, StoredEntry>>;
+
 /// What the store does with writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
@@ -416,16 +419,25 @@ impl World {
         }
     }
 
+    /// Delivers so many events.
+    pub(crate) fn steps(&mut self, steps: usize) {
+        for _ in 0..steps {
+            let Some((place, event)) = self.wires.queue.pop_front() else { return };
+            match place {
+                At::Relay(at) => self.input(at, Input::Net(event)),
+                At::Client(at) => self.deliver(at, event),
+            }
+        }
+    }
+
     /// Delivers until nothing is on its way.
     pub(crate) fn run(&mut self) {
         let mut steps = 0;
         while let Some((place, event)) = self.wires.queue.pop_front() {
             steps += 1;
             assert!(steps < 2_000_000, "the network does not come to rest");
-            match place {
-                At::Relay(at) => self.input(at, Input::Net(event)),
-                At::Client(at) => self.deliver(at, event),
-            }
+            self.wires.queue.push_front((place, event));
+            self.steps(1);
         }
     }
 
@@ -519,12 +531,18 @@ impl World {
 
     /// Asks, and says under which tag the answer will be.
     pub(crate) fn begin(&mut self, client: usize, request: Request) -> u64 {
+        let tag = self.send(client, request);
+        self.run();
+        tag
+    }
+
+    /// Asks, and delivers nothing yet.
+    pub(crate) fn send(&mut self, client: usize, request: Request) -> u64 {
         let now = self.time();
         let asking = &mut self.clients[client];
         asking.next_tag += 1;
         let tag = asking.next_tag;
         asking.session.as_mut().unwrap().request(now, request, tag, &mut self.wires);
-        self.run();
         tag
     }
 
@@ -549,8 +567,13 @@ impl World {
     }
 
     pub(crate) fn notify(&mut self, client: usize, notice: Notice) {
-        self.clients[client].session.as_mut().unwrap().notify(notice, &mut self.wires);
+        self.say(client, notice);
         self.run();
+    }
+
+    /// Says something, and delivers nothing yet.
+    pub(crate) fn say(&mut self, client: usize, notice: Notice) {
+        self.clients[client].session.as_mut().unwrap().notify(notice, &mut self.wires);
     }
 
     /// Raw bytes on a stream of a client's session.
@@ -644,7 +667,7 @@ impl World {
 
     /// What a store would have kept of all its confirmed writes.
     fn restored(&self, at: usize) -> Vec<Restored> {
-        let mut rooms: BTreeMap<RoomId, (RoomRecord, BTreeMap<Instance, BTreeMap<u64, StoredEntry>>)> = BTreeMap::new();
+        let mut rooms: BTreeMap<RoomId, (RoomRecord, Logs)> = BTreeMap::new();
         for (_, write) in self.writes.iter().filter(|(relay, _)| *relay == at) {
             match write.clone() {
                 Write::Record(record) => {
@@ -657,7 +680,7 @@ impl World {
                 Write::Forget { room, instance } => drop(rooms.get_mut(&room).expect("a record first").1.remove(&instance)),
             }
         }
-        let logs = |logs: BTreeMap<Instance, BTreeMap<u64, StoredEntry>>| {
+        let logs = |logs: Logs| {
             let log = |(instance, entries): (Instance, BTreeMap<u64, StoredEntry>)| RestoredLog {
                 instance,
                 entries: entries.into_values().collect(),
