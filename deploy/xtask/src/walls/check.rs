@@ -35,6 +35,13 @@ fn broken(graph: &Graph, rule: &Rule) -> Vec<String> {
         Rule::OnlyDirect { from, may, why } => {
             only_direct(graph, from, |dependency| !may.contains(&dependency.name.as_str()), why)
         }
+        Rule::AskedBy { feature, by, why } => graph
+            .own()
+            .filter(|package| {
+                package.by_default.contains(*feature) || (package.name != *by && package.asks_for.contains(*feature))
+            })
+            .map(|package| format!("{} switches on the feature {feature}, which only {by} may: {why}", package.name))
+            .collect(),
         Rule::NobodyDependsOn { what, why } => nobody_depends_on(graph, what, why),
         Rule::AtLeast { what, version, why } => graph
             .all()
@@ -260,5 +267,23 @@ mod tests {
         let found = violations(&graph(&["conclave-attic"], &[]), RULES);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("conclave-attic is in the workspace but not in the table"), "{found:?}");
+    }
+
+    #[test]
+    fn a_feature_that_hands_out_secrets_is_caught_where_it_is_asked_for() {
+        let metadata = |name: &str, features: serde_json::Value, asked: &[&str]| {
+            let package = json!({
+                "id": name, "name": name, "version": "1.0.0", "manifest_path": "/house/Cargo.toml",
+                "features": features, "dependencies": [{ "features": asked }],
+            });
+            let metadata = json!({
+                "packages": [package], "workspace_members": [name], "resolve": { "nodes": [{ "id": name, "deps": [] }] },
+            });
+            violations(&Graph::parse(&metadata.to_string()).expect("well formed"), RULES)
+        };
+        assert_eq!(metadata("conclave-glass", json!({}), &["audit"]), Vec::<String>::new());
+        assert_eq!(metadata("conclave-cli", json!({ "audit": ["conclave/audit"] }), &[]), Vec::<String>::new());
+        assert_eq!(metadata("conclave-cli", json!({}), &["audit"]).len(), 1);
+        assert_eq!(metadata("conclave", json!({ "default": ["audit"] }), &[]).len(), 1);
     }
 }

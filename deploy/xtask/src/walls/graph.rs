@@ -22,6 +22,10 @@ pub(crate) struct Package {
     pub(crate) own: bool,
     /// Where its manifest lies.
     pub(crate) folder: PathBuf,
+    /// Features of others that its manifest asks for, with or without a feature of its own.
+    pub(crate) asks_for: BTreeSet<String>,
+    /// Features that it has when nobody says anything.
+    pub(crate) by_default: BTreeSet<String>,
     edges: Vec<Edge>,
 }
 
@@ -37,12 +41,16 @@ impl Graph {
         let members: BTreeSet<&str> = metadata.workspace_members.iter().map(String::as_str).collect();
         let mut packages = BTreeMap::new();
         for package in &metadata.packages {
+            let id = package.id.clone();
             let version = Version::parse(&package.version)
                 .with_context(|| format!("{} has the version {}", package.name, package.version))?;
             let folder = Path::new(&package.manifest_path).parent().unwrap_or(Path::new("")).to_path_buf();
             let own = members.contains(package.id.as_str());
-            let package = (package.id.clone(), Package { name: package.name.clone(), version, own, folder, edges: Vec::new() });
-            packages.extend([package]);
+            let asks_for = package.dependencies.iter().flat_map(|dependency| dependency.features.iter().cloned()).collect();
+            let by_default = package.features.get("default").into_iter().flatten().cloned().collect();
+            let name = package.name.clone();
+            let package = Package { name, version, own, folder, asks_for, by_default, edges: Vec::new() };
+            packages.insert(id, package);
         }
         for node in metadata.resolve.nodes {
             let package = packages.get_mut(&node.id).with_context(|| format!("{} is not a package", node.id))?;
@@ -145,6 +153,16 @@ mod json {
         pub(super) name: String,
         pub(super) version: String,
         pub(super) manifest_path: String,
+        #[serde(default)]
+        pub(super) dependencies: Vec<Asked>,
+        #[serde(default)]
+        pub(super) features: std::collections::BTreeMap<String, Vec<String>>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Asked {
+        #[serde(default)]
+        pub(super) features: Vec<String>,
     }
 
     #[derive(Deserialize)]

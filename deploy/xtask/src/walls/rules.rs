@@ -20,6 +20,8 @@ pub(crate) enum Rule {
     Neighbours { from: &'static str, may: &'static [&'static str] },
     /// `from` depends directly on `may` and on nothing else at all.
     OnlyDirect { from: &'static str, may: &'static [&'static str], why: &'static str },
+    /// Of this workspace's crates only `by` asks for a feature of this name, and none has it by default.
+    AskedBy { feature: &'static str, by: &'static str, why: &'static str },
     /// Nothing depends on `what`, not even for a build or a test.
     NobodyDependsOn { what: &'static str, why: &'static str },
     /// Every version of `what` in the build is `version` or newer.
@@ -28,7 +30,7 @@ pub(crate) enum Rule {
     Absent { what: &'static [&'static str], why: &'static str },
 }
 
-use Rule::{Absent, AtLeast, Neighbours, NeverReaches, NobodyDependsOn, OneOwner, OnlyDirect};
+use Rule::{Absent, AskedBy, AtLeast, Neighbours, NeverReaches, NobodyDependsOn, OneOwner, OnlyDirect};
 
 /// Whatever moves bytes or waits: it belongs in a driver.
 const DRIVERS: &[&str] = &[
@@ -94,6 +96,8 @@ pub(crate) const RULES: &[Rule] = &[
         may: &["anyhow", "bytes", "clap", "conclave", "conclave-media", "serde", "serde_json", "tokio", "tracing",
             "tracing-subscriber"],
         why: "the command line uses what every app developer uses, the SDK, and nothing beneath it" },
+
+    AskedBy { feature: "audit", by: "conclave-glass", why: "no program that anybody runs can hand out a room's secrets" },
 
     NobodyDependsOn { what: "conclave-sim", why: "the simulator stands outside the house" },
     NobodyDependsOn { what: "conclave-glass", why: "the leak check's window is not shipped" },
