@@ -95,9 +95,13 @@ impl Window {
         true
     }
 
-    /// Drops the keys whose time is over; says down to which epoch keys are held.
-    pub(crate) fn expire(&mut self, now: Duration) -> u64 {
+    /// Drops the keys whose time is over.
+    pub(crate) fn expire(&mut self, now: Duration) {
         self.previous.retain(|previous| previous.until > now);
+    }
+
+    /// Down to which epoch keys are held.
+    pub(crate) fn oldest(&self) -> u64 {
         self.previous.front().map_or(self.current.number, |previous| previous.epoch.number)
     }
 
@@ -159,10 +163,12 @@ mod tests {
         let mut window = Window::new(epoch(3));
         assert!(window.advance(Duration::from_secs(10), epoch(4)));
         assert_eq!(held(&window, 3), Some(3));
-        assert_eq!(window.expire(Duration::from_millis(14_999)), 3);
+        window.expire(Duration::from_millis(14_999));
+        assert_eq!(window.oldest(), 3);
         assert_eq!(held(&window, 3), Some(3));
         assert_eq!(window.next_timeout(), Some(Duration::from_secs(15)));
-        assert_eq!(window.expire(Duration::from_secs(15)), 4);
+        window.expire(Duration::from_secs(15));
+        assert_eq!(window.oldest(), 4);
         assert!(matches!(window.find(3), Found::Gone));
         assert!(matches!(window.find(2), Found::BeforeJoin));
     }

@@ -207,8 +207,11 @@ impl Opener {
 
     /// Drops keys whose time is over.
     pub(crate) fn expire(&mut self, now: Duration) {
-        let oldest = self.window.expire(now);
-        self.readers = self.readers.split_off(&(oldest, 0));
+        self.window.expire(now);
+        let oldest = self.window.oldest();
+        while self.readers.first_key_value().is_some_and(|((epoch, _), _)| *epoch < oldest) {
+            self.readers.pop_first();
+        }
     }
 
     /// Opens an object that came from this place.

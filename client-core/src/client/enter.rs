@@ -335,7 +335,9 @@ impl Enter {
             (Ask::Genesis, _) => self.keep_looking(error, ctx),
             (Ask::Join, Code::WRONG_INSTANCE) => self.look_again(error, ctx),
             // The hub's patience with a request is another than ours: ours decides.
-            (Ask::Join, Code::UNANSWERED | Code::TIMEOUT | Code::INTERNAL | Code::RATE | Code::FULL) => Progress::Stay,
+            (Ask::Join, Code::UNANSWERED | Code::TIMEOUT | Code::INTERNAL | Code::RATE | Code::FULL | Code::EXISTS) => {
+                Progress::Stay
+            }
             (_, Code::TIMEOUT | Code::UNREACHABLE | Code::RATE | Code::STORE | Code::INTERNAL) => self.look_again(error, ctx),
             _ => Progress::Failed(error),
         }

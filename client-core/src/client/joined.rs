@@ -30,7 +30,7 @@ use conclave_federation::{
     track::TrackName,
     wire::{
         code::Code,
-        message::{Answer, Attach, Detach, Notice, Refusal, Request},
+        message::{Answer, Attach, Detach, Notice, Refusal, Request, Resolve, Resolved},
     },
 };
 
@@ -60,11 +60,16 @@ const CAPABILITY_LIFE: Duration = Duration::from_secs(30 * 60);
 /// How long the whole state waits for the catalogs of those who are here, before it is told without some of them.
 const CATALOG_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Refusals to attach before the way in is taken anew: a hub that lost the call does not find it again.
-const MAX_ATTACH_REFUSALS: u32 = 3;
+/// Refusals to attach before it is given up: a hub that is out of reach may come back, for about two minutes.
+const MAX_ATTACH_REFUSALS: u32 = 60;
 
-/// The pause before attaching again.
-const ATTACH_PAUSE: Duration = Duration::from_millis(500);
+/// Refusals that say that it will not get better: a proof that does not verify, a policy.
+const MAX_FIRM_REFUSALS: u32 = 3;
+
+/// The pause before attaching again; grows to [`MAX_ATTACH_PAUSE`].
+const ATTACH_PAUSE: Duration = Duration::from_millis(250);
+/// See [`ATTACH_PAUSE`].
+const MAX_ATTACH_PAUSE: Duration = Duration::from_secs(2);
 
 /// What becomes of us.
 pub(super) enum Next {
@@ -216,16 +221,49 @@ impl Joined {
         self.announce(ctx);
     }
 
-    fn on_attach_refused(&mut self, refusal: &Refusal, ctx: &Ctx<'_, impl Outlet>) -> Next {
+    fn on_attach_refused(&mut self, refusal: &Refusal, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
         self.attach_refusals += 1;
-        match refusal.code {
-            Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM | Code::STALE_GENERATION => Next::Enter,
-            _ if self.attach_refusals >= MAX_ATTACH_REFUSALS => Next::Failed(to_error(refusal)),
-            _ => {
-                self.attached = Attached::Again { at: ctx.now.mono + ATTACH_PAUSE * self.attach_refusals };
-                Next::Stay
+        let most = match refusal.code {
+            Code::STALE_GENERATION => return Next::Enter,
+            // The relay may have been started anew and know the room no more; then looking it up is all that it needs.
+            Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM => {
+                self.look_up(ctx);
+                MAX_ATTACH_REFUSALS
             }
+            Code::TIMEOUT
+            | Code::UNREACHABLE
+            | Code::UNKNOWN_RELAY
+            | Code::INTERNAL
+            | Code::RATE
+            | Code::FULL
+            | Code::STORE
+            | Code::NOT_ATTACHED => MAX_ATTACH_REFUSALS,
+            _ => MAX_FIRM_REFUSALS,
+        };
+        if self.attach_refusals >= most {
+            return Next::Failed(to_error(refusal));
         }
+        let pause = (ATTACH_PAUSE * self.attach_refusals).min(MAX_ATTACH_PAUSE);
+        self.attached = Attached::Again { at: ctx.now.mono + pause };
+        Next::Stay
+    }
+
+    /// Asks what is known of the room: the entry relay learns it with the answer.
+    fn look_up(&self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let via = self.hall.via(ctx.relay());
+        ctx.ask(Request::Resolve(Resolve { via, room: self.place.room }), Ask::Resolve);
+    }
+
+    fn on_looked_up(&mut self, resolved: &Resolved, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        if self.is_attached() {
+            return Next::Stay;
+        }
+        if resolved.instance != self.place.instance {
+            // The call went on without us, or is over.
+            return Next::Enter;
+        }
+        self.attach(ctx);
+        Next::Stay
     }
 
     /// The session is gone.
@@ -266,10 +304,9 @@ impl Joined {
             }
             (Ask::Append, answer) => self.on_append_answer(answer, ctx),
             (Ask::Join, answer) => self.on_join_answer(answer, ctx),
-            // The way in is behind us; a leave note's answer says nothing.
-            (Ask::Resolve | Ask::PutRecord | Ask::Genesis | Ask::Leave, _) => Next::Stay,
-            // An answer to something else: the relay is confused, and its next word may be better.
-            (Ask::Attach, _) => Next::Stay,
+            (Ask::Resolve, Answer::Resolved(resolved)) => self.on_looked_up(&resolved, ctx),
+            // The way in is behind us, a leave note's answer says nothing, and what is left are answers to something else.
+            (Ask::Resolve | Ask::PutRecord | Ask::Genesis | Ask::Leave | Ask::Attach, _) => Next::Stay,
         };
         self.maybe_tell(ctx);
         next

@@ -72,6 +72,8 @@ pub(super) struct Mischief {
     pub(super) damage_media: bool,
     /// Answers to appends are swallowed this often; the entry stands.
     pub(super) swallow_appended: u32,
+    /// Rooms are not known until somebody looks them up.
+    pub(super) forgetful: bool,
     /// Requests are kept from the participants.
     pub(super) deaf_joins: bool,
 }
@@ -186,7 +188,11 @@ impl Hub {
     }
 
     fn on_request(&mut self, now: Now, session: SessionKey, reply: Reply, request: Request, outlet: &mut impl Outlet) {
+        if matches!(request, Request::Resolve(_)) {
+            self.mischief.forgetful = false;
+        }
         let answer = match request {
+            Request::Attach(_) if self.mischief.forgetful => Err(Code::UNKNOWN_ROOM),
             Request::Resolve(resolve) => match self.rooms.get(&resolve.room) {
                 None => Err(Code::UNKNOWN_ROOM),
                 Some(room) => {

@@ -343,3 +343,16 @@ fn the_same_seeds_give_the_same_story() {
     };
     assert_eq!(story(), story());
 }
+
+#[test]
+fn a_relay_that_forgot_the_room_is_told_of_it_again() {
+    let mut world = World::with_room(2);
+    world.hub.mischief.forgetful = true;
+    world.cut(1);
+    world.run(Duration::from_secs(3));
+    world.command(1, Command::Chat { text: "here again".to_owned() });
+    world.run(Duration::from_secs(1));
+    assert_eq!(chats(&world, 0).len(), 1);
+    assert_eq!(world.client(1).stats().rejoins, 0, "the same leaf");
+    assert_eq!(names(&world, 0).len(), 2);
+}
