@@ -19,7 +19,10 @@ use conclave_relay_core::{
     stats::Limit,
 };
 
-use crate::world::{Room, World, config};
+use crate::{
+    room::Room,
+    world::{World, config},
+};
 
 const VOICE: u64 = 100;
 const CAMERA: u64 = 200;

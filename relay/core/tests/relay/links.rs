@@ -15,8 +15,9 @@ use conclave_federation::{
 };
 
 use crate::{
+    room::Room,
     rooms::listed,
-    world::{Room, World, config, local, operator_key, relay_id},
+    world::{World, config, local, operator_key, relay_id},
 };
 
 const VOICE: u64 = 100;

@@ -3,5 +3,6 @@
 mod bounds;
 mod links;
 mod media;
+mod room;
 mod rooms;
 mod world;

@@ -18,8 +18,9 @@ use conclave_federation::{
 };
 
 use crate::{
+    room::Room,
     rooms::listed,
-    world::{Client, Room, World, relay_id},
+    world::{Client, World, relay_id},
 };
 
 const VOICE: u64 = 100;

@@ -17,7 +17,10 @@ use conclave_federation::{
 };
 use conclave_relay_core::{StoreFailed, Write, stats::Limit};
 
-use crate::world::{Room, Store, World, relay_id};
+use crate::{
+    room::Room,
+    world::{Store, World, relay_id},
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

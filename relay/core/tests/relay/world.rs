@@ -8,20 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Alias, Generation, Head, Instance, JoinId, RelayId, RoomId, TrackId},
+    id::{Alias, Instance, RelayId, RoomId},
     io::{Closed, Dial, DialError, Machine, Net, Now, Outlet, Output as Io, SessionKey, Side, StreamKey, StreamKind, Wrote},
     peering::Policy,
-    proof::{AttachClaim, Capability, Label, Signature, SigningKey},
-    record::{Hub, NoDelegation, RelayDescriptor, RoomRecord},
+    proof::SigningKey,
+    record::{RelayDescriptor, RoomRecord},
     session::{Event, Local, LocalRelay, Remote, Session},
-    track::Class,
     wire::{
-        Blob, List, Text, Wire,
+        List, Text,
         code::Code,
-        message::{
-            Answer, Append, Attach, EntryHeader, EntryKind, Join, Notice, Publish, PutRecord, Request, Resolve, Resolved, Sealed,
-            Start, Subscribe, Via,
-        },
+        message::{Answer, Notice, Request},
         object::ObjectHeader,
         stream::{GroupHeader, Piece, reliable_head, reliable_start},
     },
@@ -203,7 +199,7 @@ pub(crate) struct Relay {
 pub(crate) struct Client {
     pub(crate) key: Option<SessionKey>,
     session: Option<Session<u64>>,
-    nonce: [u8; 32],
+    pub(crate) nonce: [u8; 32],
     pub(crate) relay: Option<RelayId>,
     pub(crate) answers: BTreeMap<u64, Answer>,
     next_tag: u64,
@@ -688,209 +684,5 @@ impl World {
             logs.into_iter().map(log).collect()
         };
         rooms.into_values().map(|(record, entries)| Restored { record, logs: logs(entries) }).collect()
-    }
-}
-
-/// A room's keys, and what its members say with them.
-pub(crate) struct Room {
-    pub(crate) id: RoomId,
-    pub(crate) founder: SigningKey,
-    pub(crate) access: SigningKey,
-    pub(crate) join: SigningKey,
-    pub(crate) hub: usize,
-    pub(crate) instance: Instance,
-    pub(crate) seq: u64,
-    pub(crate) head: Head,
-}
-
-impl Room {
-    pub(crate) fn new(hub: usize, name: u8) -> Self {
-        let founder = SigningKey::from_seed([name; 32]);
-        Self {
-            id: RoomId::of_founder(&founder.verifying_key()),
-            founder,
-            access: SigningKey::from_seed([name + 1; 32]),
-            join: SigningKey::from_seed([name + 2; 32]),
-            hub,
-            instance: Instance(1),
-            seq: 0,
-            head: Head::START,
-        }
-    }
-
-    pub(crate) fn record(&self, seq: u64) -> RoomRecord {
-        let hub = Hub { relay: relay_id(self.hub), addresses: List::new(vec![Text::cut("hub.example:4433")]).unwrap() };
-        let mut record = RoomRecord {
-            version: RoomRecord::VERSION,
-            room: self.id,
-            founder: self.founder.verifying_key(),
-            seq,
-            suite: 1,
-            generation: Generation(0),
-            access: self.access.verifying_key(),
-            join: self.join.verifying_key(),
-            lobby: [0; 32],
-            retired: List::default(),
-            host_required: false,
-            max_members: 100,
-            hubs: List::new(vec![hub]).unwrap(),
-            not_after: UNIX + 24 * 3_600_000,
-            signer: self.founder.verifying_key(),
-            delegation: NoDelegation,
-            signature: Signature::new([0; 64]),
-        };
-        record.sign(&self.founder);
-        record
-    }
-
-    pub(crate) fn via(&self, relay: Option<RelayId>) -> Option<Via> {
-        (relay != Some(relay_id(self.hub))).then(|| Via { relay: relay_id(self.hub), addresses: List::default() })
-    }
-
-    pub(crate) fn put(&self, seq: u64) -> Request {
-        Request::PutRecord(PutRecord { via: None, record: self.record(seq) })
-    }
-
-    pub(crate) fn capability(&self, relay: RelayId, expires: u64) -> Capability {
-        Capability::issue(&self.access, relay, self.id, self.instance, Generation(0), expires)
-    }
-
-    pub(crate) fn attach(&self, client: &Client, unix: u64) -> Attach {
-        let relay = client.relay.unwrap();
-        let claim = AttachClaim {
-            relay,
-            authority: "",
-            nonce: &client.nonce,
-            room: self.id,
-            instance: self.instance,
-            generation: Generation(0),
-            role: 0,
-        };
-        Attach {
-            room: self.id,
-            instance: self.instance,
-            generation: Generation(0),
-            role: 0,
-            signature: self.access.sign(Label::Attach, &claim.bytes()),
-            capability: self.capability(relay, unix + 1_800_000),
-        }
-    }
-
-    pub(crate) fn entry(&self, kind: EntryKind, seq: u64, prev: Head, body: &[u8], served: Vec<JoinId>) -> Append {
-        let sealed = |bytes: &[u8]| Sealed::new(Bytes::copy_from_slice(bytes)).unwrap();
-        let commit = sealed(body);
-        let (epoch_box, welcome) = (sealed(b"box"), sealed(b"welcome"));
-        let header = EntryHeader {
-            version: EntryHeader::VERSION,
-            room: self.id,
-            instance: self.instance,
-            seq,
-            prev_head: prev,
-            kind,
-            flags: 0,
-            generation: Generation(0),
-            term: 0,
-            hub_index: 0,
-            body_hash: EntryHeader::body_hash(&commit, &epoch_box),
-            welcome_hash: EntryHeader::welcome_hash(&welcome),
-            served: List::new(served).unwrap(),
-        };
-        let key = if kind == EntryKind::Genesis { &self.join } else { &self.access };
-        let signature = key.sign(Label::Append, &header.encode());
-        Append { via: None, header, signature, commit, epoch_box, welcome }
-    }
-
-    pub(crate) fn genesis(&self, body: &[u8]) -> Append {
-        self.entry(EntryKind::Genesis, 0, Head::START, body, vec![])
-    }
-
-    /// The next commit, as a member who has seen all would offer it.
-    pub(crate) fn commit(&self, body: &[u8], served: Vec<JoinId>) -> Append {
-        self.entry(EntryKind::Commit, self.seq, self.head, body, served)
-    }
-
-    /// The log has moved on.
-    pub(crate) fn follow(&mut self, append: &Append) {
-        self.seq = append.header.seq + 1;
-        self.head = append.header.head();
-    }
-
-    pub(crate) fn knock(&self, id: u8, body: &[u8], time: u64) -> Join {
-        let (id, body) = (JoinId::new([id; 16]), Blob::new(Bytes::copy_from_slice(body)).unwrap());
-        let claim = Join::claim(relay_id(self.hub), self.id, self.instance, id, time, body.bytes());
-        let signature = self.join.sign(Label::Request, &claim);
-        Join { via: None, room: self.id, instance: self.instance, id, time, body, signature }
-    }
-
-    pub(crate) fn publish(&self, track: u64, class: Class) -> Request {
-        Request::Publish(Publish { room: self.id, instance: self.instance, track: TrackId(track), class, layers: 1 })
-    }
-
-    pub(crate) fn subscribe(&self, track: TrackId, start: Start) -> Request {
-        Request::Subscribe(Subscribe { room: self.id, instance: self.instance, track, start, path: List::default() })
-    }
-}
-
-/// The steps that most stories begin with.
-impl World {
-    pub(crate) fn resolve(&mut self, client: usize, room: &Room) -> Answer {
-        let via = room.via(self.clients[client].relay);
-        self.ask(client, Request::Resolve(Resolve { via, room: room.id }))
-    }
-
-    pub(crate) fn resolved(&mut self, client: usize, room: &Room) -> Resolved {
-        match self.resolve(client, room) {
-            Answer::Resolved(resolved) => *resolved,
-            other => panic!("resolved, not {other:?}"),
-        }
-    }
-
-    /// A call with its genesis, begun by a client of the hub that is attached then.
-    pub(crate) fn call(&mut self, hub: usize) -> (Room, usize) {
-        let mut room = Room::new(hub, 40);
-        let founder = self.client(hub);
-        assert_eq!(self.ask(founder, room.put(1)), Answer::Done(()));
-        let genesis = room.genesis(b"group");
-        assert!(matches!(self.ask(founder, Request::Append(genesis.clone())), Answer::Appended(_)));
-        room.follow(&genesis);
-        self.attach(founder, &room);
-        (room, founder)
-    }
-
-    pub(crate) fn attach(&mut self, client: usize, room: &Room) {
-        self.resolved(client, room);
-        let attach = room.attach(&self.clients[client], self.unix());
-        assert_eq!(self.ask(client, Request::Attach(attach)), Answer::Done(()));
-    }
-
-    /// A client that is in the call.
-    pub(crate) fn member(&mut self, relay: usize, room: &Room) -> usize {
-        let client = self.client(relay);
-        self.attach(client, room);
-        client
-    }
-
-    pub(crate) fn append(&mut self, client: usize, room: &mut Room, body: &[u8], served: Vec<JoinId>) -> Answer {
-        let mut append = room.commit(body, served);
-        append.via = room.via(self.clients[client].relay);
-        let answer = self.ask(client, Request::Append(append.clone()));
-        if matches!(answer, Answer::Appended(_)) {
-            room.follow(&append);
-        }
-        answer
-    }
-
-    pub(crate) fn publish(&mut self, client: usize, room: &Room, track: u64, class: Class) -> Alias {
-        match self.ask(client, room.publish(track, class)) {
-            Answer::Published(published) => published.alias,
-            other => panic!("published, not {other:?}"),
-        }
-    }
-
-    pub(crate) fn subscribe(&mut self, client: usize, room: &Room, track: u64, start: Start) -> Alias {
-        match self.ask(client, room.subscribe(TrackId(track), start)) {
-            Answer::Subscribed(subscribed) => subscribed.alias,
-            other => panic!("subscribed, not {other:?}"),
-        }
     }
 }
