@@ -78,6 +78,13 @@ pub(super) struct Pending {
     pub(super) removes: Vec<Leaf>,
 }
 
+/// Removes of one commit, swaps included. Few, because their order is found by trying.
+pub const MAX_REMOVES: usize = 3;
+
+/// Six are expected for three Removes; one commit in a hundred thousand stays in the library's order, which is valid too,
+/// but does not repeat.
+const MAX_TRIES: usize = 64;
+
 /// What goes into one commit.
 struct Draft {
     action: Action,
@@ -142,6 +149,10 @@ impl Group {
     /// The hub's word that the pending commit is stored. The log's own copy does the same: whichever comes first.
     pub fn appended(&mut self, head: &HubHead) -> Outcome {
         let Some(pending) = &self.pending else { return Outcome::Repeated };
+        // The answer to an earlier one that was offered more than once; the log has it already.
+        if head.seq < pending.append.header.seq {
+            return Outcome::Repeated;
+        }
         let hub = self.record.hub().map(|hub| hub.relay);
         if !hub.is_some_and(|hub| says(head, &pending.append.header, hub)) {
             return Outcome::NotGenuine;
@@ -192,7 +203,7 @@ impl Group {
         new.truncate(room.min(MAX_SERVED));
         let action = if new.is_empty() { Action::Swap } else { Action::Admit };
         if new.is_empty() {
-            back.truncate(MAX_SERVED);
+            back.truncate(MAX_REMOVES);
         } else {
             back.clear();
         }
@@ -214,7 +225,7 @@ impl Group {
         };
         for (note, id) in notes {
             let stands = here.contains(&(note.leaf, note.key)) && note.verify(&self.bind) && note.leaf != self.me();
-            if stands && !draft.removes.contains(&note.leaf) && draft.removes.len() < MAX_SERVED {
+            if stands && !draft.removes.contains(&note.leaf) && draft.removes.len() < MAX_REMOVES {
                 draft.removes.push(note.leaf);
                 draft.notes.push(note);
                 draft.served.extend(id);
@@ -230,7 +241,7 @@ impl Group {
         leaves.sort_unstable();
         leaves.dedup();
         leaves.retain(|leaf| *leaf != self.me() && here.iter().any(|(at, _)| at == leaf));
-        leaves.truncate(MAX_SERVED);
+        leaves.truncate(MAX_REMOVES);
         Draft {
             action: Action::Reap,
             adds: Vec::new(),
@@ -315,7 +326,35 @@ impl Group {
         })
     }
 
+    /// The library keeps Removes in a hash map, and so in a random order: built again, from the same randomness, until
+    /// they ascend. What is built in vain is never seen by anybody.
     fn stage(&mut self, draft: &Draft, aad: &CommitAad) -> Result<CommitMessageBundle, BuildError> {
+        let mark = self.provider.crypto().mark();
+        let mut tries = 1;
+        loop {
+            let staged = self.stage_once(draft, aad);
+            if staged.is_err() {
+                if self.mls.pending_commit().is_some() {
+                    self.drop_pending();
+                }
+                return staged;
+            }
+            if tries >= MAX_TRIES || self.removes_ascend() {
+                return staged;
+            }
+            tries += 1;
+            self.drop_pending();
+            self.provider.crypto().rewind(mark.clone());
+        }
+    }
+
+    fn removes_ascend(&self) -> bool {
+        let Some(staged) = self.mls.pending_commit() else { return true };
+        let removes: Vec<_> = staged.remove_proposals().map(|remove| remove.remove_proposal().removed()).collect();
+        removes.is_sorted()
+    }
+
+    fn stage_once(&mut self, draft: &Draft, aad: &CommitAad) -> Result<CommitMessageBundle, BuildError> {
         let removes = draft.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.0)).collect::<Vec<_>>();
         let packages = draft.adds.iter().map(|candidate| candidate.key_package.clone()).collect::<Vec<_>>();
         self.mls.set_aad(aad.encode().to_vec());
@@ -330,9 +369,6 @@ impl Group {
             .map_err(|_: CreateCommitError| BuildError::Mls)
             .and_then(|builder| builder.stage_commit(&self.provider).map_err(|_| BuildError::Mls));
         node::clear_associated(&mut self.mls);
-        if staged.is_err() && self.mls.pending_commit().is_some() {
-            self.drop_pending();
-        }
         staged
     }
 

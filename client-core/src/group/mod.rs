@@ -52,7 +52,7 @@ use zeroize::Zeroizing;
 
 use self::epoch::EpochKeys;
 pub use self::{
-    build::{BuildError, Built, Work},
+    build::{BuildError, Built, MAX_REMOVES, Work},
     chat::{ChatError, OpenedChat},
     entry::{Action, CommitAad, EpochBox, LeaveNote, roster_hash},
     found::{FoundError, Founding},

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use conclave_federation::proof::sha256;
 use openmls::prelude::tls_codec::SecretVLBytes;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{
@@ -19,11 +20,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
-use crate::hpke;
+use crate::{hpke, room::kdf32};
 
 /// Speaks one ciphersuite, so that no member can be talked into another.
 pub(crate) struct Crypto {
     rng: Mutex<ChaCha20Rng>,
+    /// What ephemeral keys are derived from, with all that is sealed: the library seals to many at once on several
+    /// threads, and with draws from one stream the threads' order would be in the bytes.
+    ephemeral: Zeroizing<[u8; 32]>,
     library: RustCrypto,
 }
 
@@ -31,8 +35,30 @@ pub(crate) struct Crypto {
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
 impl Crypto {
-    pub(super) fn new(rng: ChaCha20Rng) -> Self {
-        Self { rng: Mutex::new(rng), library: RustCrypto::default() }
+    pub(super) fn new(mut rng: ChaCha20Rng) -> Self {
+        let mut ephemeral = Zeroizing::new([0; 32]);
+        rng.fill_bytes(ephemeral.as_mut());
+        Self { rng: Mutex::new(rng), ephemeral, library: RustCrypto::default() }
+    }
+
+    /// Where the stream of randomness is.
+    pub(crate) fn mark(&self) -> ChaCha20Rng {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Back to there: what was drawn since must have been thrown away unseen.
+    pub(crate) fn rewind(&self, mark: ChaCha20Rng) {
+        *self.rng.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+    }
+
+    /// A pseudorandom function of everything that is sealed: the same key only ever seals the same again.
+    fn ephemeral(&self, public: &[u8], info: &[u8], associated: &[u8], plain: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut all = Zeroizing::new(Vec::with_capacity(32 + public.len() + info.len() + associated.len() + plain.len()));
+        for part in [public, info, associated, plain] {
+            all.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            all.extend_from_slice(part);
+        }
+        kdf32(self.ephemeral.as_ref(), "ephemeral", &sha256(&[&all]))
     }
 }
 
@@ -130,8 +156,7 @@ impl OpenMlsCrypto for Crypto {
         ptxt: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
         spoken(&config)?;
-        let mut ephemeral = Zeroizing::new([0; 32]);
-        fill(self, ephemeral.as_mut());
+        let ephemeral = self.ephemeral(pk_r, info, aad, ptxt);
         let (enc, sealed) = hpke::seal(&ephemeral, &key(pk_r)?, info, aad, ptxt).map_err(|_| CryptoError::HpkeEncryptionError)?;
         Ok(HpkeCiphertext { kem_output: enc.to_vec().into(), ciphertext: sealed.into() })
     }

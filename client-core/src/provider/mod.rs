@@ -25,6 +25,12 @@ impl Provider {
         Self { crypto: Crypto::new(rng), storage: Storage::default() }
     }
 
+    /// Loses every key: what a path that is broken for one member looks like to them.
+    #[cfg(test)]
+    pub(crate) fn lose_keys(&self) {
+        self.storage.clear();
+    }
+
     /// How many secrets are held: a group that runs for hours must not gather them.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {

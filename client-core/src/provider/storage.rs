@@ -72,6 +72,11 @@ impl Storage {
     }
 
     #[cfg(test)]
+    pub(super) fn clear(&self) {
+        self.secrets().clear();
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.secrets().len()
     }

@@ -343,3 +343,18 @@ fn a_false_word_of_the_founder_makes_no_host() {
     assert_agree(&[&founder, &guests[0], &fake[0]]);
     assert!(!guests[0].is_host(fake[0].me()) && !fake[0].is_host(fake[0].me()));
 }
+
+#[test]
+fn a_path_that_one_member_cannot_open_is_a_fault_for_them_alone_and_a_swap_mends_it() {
+    let (mut world, mut founder, mut guests) = World::call(25, 3);
+    let built = founder.build(Work::Reap(vec![leaf_named(&founder, "guest 2")])).expect("a commit");
+    let mut victim = guests.remove(1);
+    victim.provider.lose_keys();
+    world.commit(&mut founder, &mut [&mut guests[0]], &built);
+    assert_eq!(victim.process(&world.hub.last()), Outcome::Fault(Fault::Path));
+    assert!(victim.is_lost());
+    let mut joining = [victim.rejoin().expect("a way back")];
+    let back = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
+    assert_agree(&[&founder, &guests[0], &back[0]]);
+    assert_eq!(names(&founder), ["founder", "guest 0", "guest 1"]);
+}
