@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, future, time::Duration};
 
 use conclave::{
-    CreateOptions, Ended, Event, InFrame, Observer, Options, Participant, ParticipantId, RemoteTrack, Room, State, TrackId,
-    unix_us,
+    ConnectionState, CreateOptions, Ended, Event, InFrame, Observer, Options, Participant, ParticipantId, RemoteTrack, Room,
+    State, TrackId, unix_us,
 };
 use tokio::{
     sync::mpsc,
@@ -65,10 +65,11 @@ where
         room = enter(way, &call.name, watch) => room?,
         () = stop.wanted() => return Ok(()),
     };
-    if let (true, Some(link)) = (is_new, room.link()) {
-        out.say(&Said::Link { link: link.to_string() });
+    if is_new {
+        out.say(&Said::Link { link: room.link().to_string() });
     }
-    let (mut running, inputs) = Running::begin(room, started, call, players, out)?;
+    let entered = Entered { room, started, took: started.elapsed() };
+    let (mut running, inputs) = Running::begin(entered, call, players, out)?;
     let ended = running.go(inputs, &mut stop).await;
     running.finish(ended).await
 }
@@ -93,11 +94,22 @@ where
     Ok(room?)
 }
 
-/// A call that goes on.
-struct Running<'a> {
+/// A room that was just entered.
+struct Entered {
     room: Room,
     /// When the program asked to come in.
     started: Instant,
+    /// How long that took.
+    took: Duration,
+}
+
+/// A call that goes on.
+struct Running<'a> {
+    room: Room,
+    started: Instant,
+    join_took: Duration,
+    /// Whether the way back is being looked for.
+    away: bool,
     out: &'a mut Output,
     people: BTreeMap<ParticipantId, Participant>,
     tracks: BTreeMap<(ParticipantId, TrackId), RemoteTrack>,
@@ -121,13 +133,8 @@ struct Inputs {
 }
 
 impl<'a> Running<'a> {
-    fn begin(
-        room: Room,
-        started: Instant,
-        call: args::Call,
-        files: Vec<Player>,
-        out: &'a mut Output,
-    ) -> Result<(Self, Inputs), Failure> {
+    fn begin(entered: Entered, call: args::Call, files: Vec<Player>, out: &'a mut Output) -> Result<(Self, Inputs), Failure> {
+        let Entered { room, started, took } = entered;
         let (recorder, problems) = match &call.record {
             None => (None, None),
             Some(folder) => {
@@ -155,7 +162,20 @@ impl<'a> Running<'a> {
             first_words: call.chat,
         };
         let (people, tracks, lost) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let running = Self { room, started, out, people, tracks, tally, lost, recorder, players, trouble: None };
+        let running = Self {
+            room,
+            started,
+            join_took: took,
+            away: false,
+            out,
+            people,
+            tracks,
+            tally,
+            lost,
+            recorder,
+            players,
+            trouble: None,
+        };
         Ok((running, inputs))
     }
 
@@ -272,7 +292,11 @@ impl<'a> Running<'a> {
             Event::Epoch { epoch, safety_code, committed } => {
                 self.out.say(&Said::Epoch { epoch, safety_code, committed });
             }
-            Event::Connection(state) => self.out.say(&Said::Connection { state: connection(state) }),
+            Event::Connection(state) => {
+                let again = self.away && state == ConnectionState::Connected;
+                self.away = state == ConnectionState::Reconnecting || (self.away && !again);
+                self.out.say(&Said::Connection { state: connection(state), again });
+            }
             Event::Warning(warning) => self.warn(warning.to_string()),
             // Taken where events are taken.
             Event::Ended(_) => {}
@@ -294,7 +318,7 @@ impl<'a> Running<'a> {
             title: state.title,
             epoch: state.epoch,
             safety_code: state.safety_code,
-            join_ms: millis(self.started.elapsed()),
+            join_ms: millis(self.join_took),
             roster: state.roster.iter().map(Person::from).collect(),
         }));
         for track in state.tracks {

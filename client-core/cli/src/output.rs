@@ -167,7 +167,10 @@ mod tests {
                 Said::Epoch { epoch: 4, safety_code: code.clone(), committed: true },
                 json!({"t": 1234, "event": "epoch", "epoch": 4, "safety_code": code, "committed": true}),
             ),
-            (Said::Connection { state: "connected" }, json!({"t": 1234, "event": "connection", "state": "connected"})),
+            (
+                Said::Connection { state: "connected", again: true },
+                json!({"t": 1234, "event": "connection", "state": "connected", "again": true}),
+            ),
             (Said::Warning { text: "w".to_owned() }, json!({"t": 1234, "event": "warning", "text": "w"})),
             (
                 Said::Ended { reason: "left".to_owned(), ok: true },
@@ -240,9 +243,9 @@ mod tests {
             }
         }
         let mut output = Output::new(Gone, false);
-        output.say(&Said::Connection { state: "connecting" });
+        output.say(&Said::Connection { state: "connected", again: false });
         assert!(!output.is_broken(), "nothing was said in words");
-        output.say(&Said::Connection { state: "connected" });
+        output.say(&Said::Connection { state: "connected", again: true });
         assert!(output.is_broken());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Said {
     ChatSent { text: String },
     Chat { participant: Who, name: String, id: String, text: String, unix_ms: u64 },
     Epoch { epoch: u64, safety_code: String, committed: bool },
-    Connection { state: &'static str },
+    Connection { state: &'static str, again: bool },
     Warning { text: String },
     Stats(Stats),
     Report(Report),

@@ -27,9 +27,11 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::ChatSent { text } => format!("you: {}", printable(text)),
         Said::Chat { name, text, .. } => format!("{}: {}", printable(name), printable(text)),
         Said::Epoch { safety_code, .. } => format!("safety code: {}", grouped(safety_code)),
-        Said::Connection { state: "connected" } => "connected".to_owned(),
-        Said::Connection { state: "reconnecting" } => "connection lost, on the way back".to_owned(),
-        Said::Connection { state: "control_lost" } => "nothing is heard of the others: the room's hub is out of reach".to_owned(),
+        Said::Connection { again: true, .. } => "connected again".to_owned(),
+        Said::Connection { state: "reconnecting", .. } => "connection lost, on the way back".to_owned(),
+        Said::Connection { state: "control_lost", .. } => {
+            "nothing is heard of the others: the room's hub is out of reach".to_owned()
+        }
         Said::Connection { .. } | Said::Stats(_) => return None,
         Said::Warning { text } => format!("note: {}", printable(text)),
         Said::Report(report) => summary(report)?,

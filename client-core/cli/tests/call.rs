@@ -224,3 +224,41 @@ fn files_published_at_one_operator_are_recorded_at_the_other() {
     let file = list(&of_guest, "recordings").iter().find(|recording| recording["kind"] == "camera").expect("its file");
     assert_eq!(camera["frames"], file["frames"], "nothing was lost, so nothing was left out");
 }
+
+/// The link with one letter changed, this many behind the `#`.
+fn damaged(link: &str, at: usize) -> String {
+    let at = link.find('#').expect("a secret part") + 1 + at;
+    let other = if link.as_bytes()[at] == b'A' { "B" } else { "A" };
+    format!("{}{other}{}", &link[..at], &link[at + 1..])
+}
+
+#[test]
+fn whoever_says_no_is_told_apart_by_the_exit_code() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let ([alder, birch], [stranger]) = {
+        let _inside = runtime.enter();
+        (relays(), relays())
+    };
+    let pinned = alder.entry().to_string();
+    let mut host = Participant::start(&["create", "--relay", &pinned]);
+    let link = host.event("link")["link"].as_str().expect("a link").to_owned();
+
+    let other_key = format!("{}@{}", birch.id.to_hex(), alder.address);
+    // Letters of the room's id, and of its secret.
+    let (other_room, other_secret) = (damaged(&link, 10), damaged(&link, 40));
+    for (link, relay, code, words) in [
+        (&link, &other_key, 76, "did not prove the expected key"),
+        (&other_room, &pinned, 77, "the room is not known"),
+        (&other_secret, &pinned, 77, "the link does not open this room"),
+        (&link, &stranger.entry().to_string(), 77, "this relay does not know the room's hub"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_conclave"))
+            .args(["join", link, "--relay", relay, "--for", "1s"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8(output.stderr).expect("words");
+        assert_eq!((output.status.code(), said.lines().count()), (Some(code), 1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}

@@ -24,9 +24,7 @@ pub enum EntryError {
     #[error("a relay is written host:port, as relay.example.org:4433: the port is missing or not a number from 1 to 65535")]
     Port,
     /// What stands before the `@` is no key.
-    #[error(
-        "what stands before the @ is not a relay id: it has 64 hexadecimal digits, as its operator's `conclave-relay id` prints it"
-    )]
+    #[error("what stands before the @ is not a relay id: it has 64 hexadecimal digits, as the relay prints it when it is ready")]
     Id,
     /// No name is as long as that.
     #[error("the relay's address is longer than any address: check what was pasted")]

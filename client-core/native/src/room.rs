@@ -33,6 +33,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Room {
     handle: Arc<Handle>,
+    link: Arc<Link>,
 }
 
 struct Handle {
@@ -120,18 +121,20 @@ impl Room {
         drop(options);
         tokio::spawn(task.run());
         let handle = Handle { shared, orders, publishing: Mutex::new(()), next_track: AtomicU32::new(0), _alive: alive };
-        let room = Self { handle: Arc::new(handle) };
-        match answer.await {
-            Ok(Ok(())) => Ok(room),
-            Ok(Err(failure)) => Err(failure.into()),
-            Err(_) => Err(Failure::Bug.into()),
+        // Dropped with this future if nobody wants to wait any longer, and then the task leaves.
+        let handle = Arc::new(handle);
+        match (answer.await, handle.shared.link.get().cloned()) {
+            (Ok(Ok(())), Some(link)) => Ok(Self { handle, link: Arc::new(link) }),
+            (Ok(Err(failure)), _) => Err(failure.into()),
+            // The task is gone without a word, or knows no link of the room that it is in.
+            (Err(_), _) | (Ok(Ok(())), None) => Err(Failure::Bug.into()),
         }
     }
 
     /// What others need to come in. Whoever has it may.
     #[must_use]
-    pub fn link(&self) -> Option<&Link> {
-        self.handle.shared.link.get()
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Everything that is true of the room now.
