@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use conclave_federation::{
+    id::Alias,
     io::{SessionKey, StreamKey, StreamKind},
     wire::{
         message::{Message, MessageReader},
@@ -17,13 +18,13 @@ use conclave_federation::{
 pub enum Seen {
     /// On a control stream, or on a request's own.
     Message(Message),
-    /// An object's payload.
-    Object(Bytes),
+    /// An object's payload, and how its sender marks the track.
+    Object(Alias, Bytes),
 }
 
 enum Reading {
     Messages(MessageReader),
-    Objects(StreamReader, Vec<u8>),
+    Objects(StreamReader, Alias, Vec<u8>),
     /// What follows cannot be read; the machines will say so themselves.
     Deaf,
 }
@@ -40,7 +41,7 @@ impl Tap {
         let reading = self.streams.entry((session, stream)).or_insert_with(|| match kind {
             StreamKind::Control => Reading::Messages(MessageReader::control()),
             StreamKind::Bidi => Reading::Messages(MessageReader::large()),
-            StreamKind::Uni => Reading::Objects(StreamReader::new(), Vec::new()),
+            StreamKind::Uni => Reading::Objects(StreamReader::new(), Alias::new(0), Vec::new()),
         });
         let mut seen = Vec::new();
         if !reading.read(bytes, &mut seen) {
@@ -52,7 +53,7 @@ impl Tap {
     /// A datagram.
     #[must_use]
     pub fn on_datagram(bytes: &Bytes) -> Option<Seen> {
-        ObjectHeader::split(bytes).ok().map(|(_, payload)| Seen::Object(payload))
+        ObjectHeader::split(bytes).ok().map(|(header, payload)| Seen::Object(header.alias, payload))
     }
 
     /// The session is over.
@@ -80,18 +81,18 @@ impl Reading {
                     }
                 }
             }
-            Self::Objects(reader, part) => {
+            Self::Objects(reader, alias, part) => {
                 if reader.push(bytes.clone()).is_err() {
                     return false;
                 }
                 while let Some(piece) = reader.next_piece() {
                     match piece {
-                        Piece::Group(_) => {}
-                        Piece::Reliable { payload, .. } => seen.push(Seen::Object(payload)),
+                        Piece::Group(header) => *alias = header.alias,
+                        Piece::Reliable { header, payload } => seen.push(Seen::Object(header.alias, payload)),
                         Piece::Part { len, bytes, .. } => {
                             part.extend_from_slice(&bytes);
                             if part.len() >= len {
-                                seen.push(Seen::Object(Bytes::from(std::mem::take(part))));
+                                seen.push(Seen::Object(*alias, Bytes::from(std::mem::take(part))));
                             }
                         }
                     }
@@ -105,12 +106,9 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use conclave_federation::{
-        id::Alias,
-        wire::{
-            message::{Answer, Notice},
-            stream::{GroupHeader, reliable_head, reliable_start},
-        },
+    use conclave_federation::wire::{
+        message::{Answer, Notice},
+        stream::{GroupHeader, reliable_head, reliable_start},
     };
 
     use super::*;
@@ -138,7 +136,7 @@ mod tests {
             reliable.extend_from_slice(&reliable_head(&header.object(number), payload.len()));
             reliable.extend_from_slice(payload);
         }
-        let objects: Vec<_> = payloads.iter().map(|payload| Seen::Object(Bytes::from(payload.clone()))).collect();
+        let objects: Vec<_> = payloads.iter().map(|payload| Seen::Object(header.alias, Bytes::from(payload.clone()))).collect();
         for piece in [1, 7, 1_000, 100_000] {
             let mut tap = Tap::default();
             let seen = in_pieces(&mut tap, 0, StreamKind::Control, &control, piece);

@@ -1,4 +1,4 @@
-//! Frames, from their writer to everybody else; and the objects that carry them, at relays.
+//! Frames, from their writer to everybody else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,10 +6,9 @@ use std::{
 };
 
 use conclave_client_core::api::ParticipantId;
-use conclave_federation::io::SessionKey;
 
 use super::PersonNo;
-use crate::{net::HostId, trace::digest};
+use crate::trace::digest;
 
 /// Names a frame for ever: it is written at the front of its data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -58,8 +57,6 @@ impl FrameKey {
 /// A frame as it is known here: when written, and when received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// Who sealed it, in the group's terms.
-    pub participant: ParticipantId,
     /// Hash of its data.
     pub digest: u64,
     /// As captured.
@@ -68,11 +65,19 @@ pub struct Frame {
     pub key: bool,
 }
 
+/// The epoch in which a frame was written, and who was in it, as its writer saw it.
+#[derive(Clone, Debug)]
+pub struct Writers {
+    /// Its number.
+    pub epoch: u64,
+    /// Who was in it.
+    pub members: Rc<BTreeSet<ParticipantId>>,
+}
+
 struct Written {
     frame: Frame,
-    epoch: u64,
-    /// Who was in that epoch, as its writer saw it.
-    members: Rc<BTreeSet<ParticipantId>>,
+    /// `None`: its writer was on the way back to another leaf, and the application does not know which epoch it was.
+    of: Option<Writers>,
 }
 
 /// All frames.
@@ -85,16 +90,19 @@ pub struct Media {
 }
 
 impl Media {
-    /// A frame was handed to its writer's client, which was in `epoch` with `members`.
-    pub fn on_written(&mut self, key: FrameKey, frame: Frame, epoch: u64, members: Rc<BTreeSet<ParticipantId>>) {
-        self.written.insert(key, Written { frame, epoch, members });
+    /// A frame was handed to its writer's client.
+    pub fn on_written(&mut self, key: FrameKey, frame: Frame, of: Option<Writers>) {
+        self.written.insert(key, Written { frame, of });
     }
 
-    /// `reader`, who is or was these participants, opened a frame.
+    /// `reader` opened a frame, and was told that it is by `author`; `None`: by a participant whom nobody is.
     ///
     /// # Errors
     /// When it is not as it was written, or came before.
-    pub fn on_received(&mut self, reader: PersonNo, key: FrameKey, frame: Frame) -> Result<(), String> {
+    pub fn on_received(&mut self, reader: PersonNo, author: Option<PersonNo>, key: FrameKey, frame: Frame) -> Result<(), String> {
+        if author != Some(key.author) {
+            return Err(format!("{reader:?} got {key:?} as if by {author:?}"));
+        }
         let Some(written) = self.written.get(&key) else { return Err(format!("{reader:?} got {key:?}, which nobody wrote")) };
         if written.frame != frame {
             return Err(format!("{reader:?} got {key:?} as {frame:?}, written as {:?}", written.frame));
@@ -111,9 +119,9 @@ impl Media {
     /// # Errors
     /// When none was.
     pub fn may_open(&self, reader: PersonNo, was: &BTreeSet<ParticipantId>, key: FrameKey) -> Result<(), String> {
-        match self.written.get(&key) {
-            Some(written) if written.members.is_disjoint(was) => {
-                Err(format!("{reader:?} opened {key:?} of epoch {}, in which they are not", written.epoch))
+        match self.written.get(&key).and_then(|written| written.of.as_ref()) {
+            Some(of) if of.members.is_disjoint(was) => {
+                Err(format!("{reader:?} opened {key:?} of epoch {}, in which they are not", of.epoch))
             }
             _ => Ok(()),
         }
@@ -135,73 +143,5 @@ impl Media {
     #[must_use]
     pub const fn received(&self) -> u64 {
         self.received
-    }
-}
-
-/// Which objects were where. An object is known by the hash of its payload: sealed payloads never repeat.
-#[derive(Default)]
-pub struct Visits {
-    /// Objects of participants, and how often their clients sent them.
-    origins: BTreeMap<u64, BTreeSet<SessionKey>>,
-    at: BTreeMap<(HostId, u64), SessionKey>,
-    visits: u64,
-}
-
-impl Visits {
-    /// A relay got an object from a participant.
-    ///
-    /// # Errors
-    /// When it had it before.
-    pub fn on_published(&mut self, relay: HostId, session: SessionKey, payload: &[u8]) -> Result<(), String> {
-        let object = digest(payload);
-        let again = !self.origins.entry(object).or_default().insert(session);
-        if again {
-            return Err(format!("relay {} got an object of {} B twice from its writer", relay.0, payload.len()));
-        }
-        self.visit(relay, session, object, payload.len(), |_| false)
-    }
-
-    /// A relay got an object from another relay. `is_open` says whether a session still lives: after one that ended, its
-    /// successor may bring what the relay cannot know to have come.
-    ///
-    /// # Errors
-    /// When it had it before, from whomever.
-    pub fn on_forwarded(
-        &mut self,
-        relay: HostId,
-        session: SessionKey,
-        payload: &[u8],
-        is_open: impl Fn(SessionKey) -> bool,
-    ) -> Result<(), String> {
-        let object = digest(payload);
-        // What no participant sent is the hub's own: its directory repeats itself by design.
-        let Some(origins) = self.origins.get(&object) else { return Ok(()) };
-        let sent_again = origins.len() > 1;
-        self.visit(relay, session, object, payload.len(), |before| !is_open(before) || sent_again)
-    }
-
-    fn visit(
-        &mut self,
-        relay: HostId,
-        session: SessionKey,
-        object: u64,
-        len: usize,
-        excused: impl Fn(SessionKey) -> bool,
-    ) -> Result<(), String> {
-        self.visits += 1;
-        match self.at.insert((relay, object), session) {
-            Some(before) if before != session && self.origins.get(&object).is_some_and(|origins| origins.len() > 1) => Ok(()),
-            Some(before) if !excused(before) => {
-                let how = if before == session { "on one session" } else { "on two sessions" };
-                Err(format!("relay {} got an object of {len} B twice, {how}", relay.0))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Objects of participants that came to relays, counted at each.
-    #[must_use]
-    pub const fn visits(&self) -> u64 {
-        self.visits
     }
 }

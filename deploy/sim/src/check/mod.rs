@@ -7,6 +7,7 @@ mod log;
 mod media;
 #[cfg(test)]
 mod tests;
+mod visits;
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ pub use self::{
     chat::Chats,
     group::Groups,
     log::Logs,
-    media::{Frame, FrameKey, Media, Visits},
+    media::{Frame, FrameKey, Media, Writers},
+    visits::Visits,
 };
 
 /// One of the people, by the script's number.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc, time::Duration};
 use bytes::Bytes;
 use conclave_client_core::api::ParticipantId;
 use conclave_federation::{
-    id::{Generation, Head, Instance, RelayId, RoomId},
+    id::{Alias, Generation, Head, Instance, RelayId, RoomId, TrackId},
     io::SessionKey,
     log::Position,
     proof::{Signature, SigningKey},
@@ -15,7 +15,7 @@ use conclave_federation::{
     },
 };
 
-use super::{Chats, Check, Frame, FrameKey, Groups, Logs, Media, PersonNo, Rule, Visits};
+use super::{Chats, Check, Frame, FrameKey, Groups, Logs, Media, PersonNo, Rule, Visits, Writers};
 use crate::net::HostId;
 
 const ALICE: PersonNo = PersonNo(0);
@@ -164,8 +164,9 @@ fn two_rosters_for_an_epoch_are_a_violation() {
 
 fn written(media: &mut Media, number: u64, members: &[u16]) -> (FrameKey, Frame) {
     let key = FrameKey { author: ALICE, track: 1, number };
-    let frame = Frame { participant: participant(0), digest: number, captured_us: 10 * number, key: number == 0 };
-    media.on_written(key, frame, 3, Rc::new(members.iter().map(|leaf| participant(*leaf)).collect()));
+    let frame = Frame { digest: number, captured_us: 10 * number, key: number == 0 };
+    let members = Rc::new(members.iter().map(|leaf| participant(*leaf)).collect());
+    media.on_written(key, frame, Some(Writers { epoch: 3, members }));
     (key, frame)
 }
 
@@ -184,22 +185,19 @@ fn a_frames_name_is_read_back_from_its_data() {
 fn frames_that_change_repeat_or_overtake_are_violations() {
     let mut media = Media::default();
     let frames: Vec<_> = (0..4).map(|number| written(&mut media, number, &[0, 1])).collect();
-    assert_eq!(media.on_received(BOB, frames[0].0, frames[0].1), Ok(()));
-    assert_eq!(media.on_received(BOB, frames[2].0, frames[2].1), Ok(()));
-    assert!(media.on_received(BOB, frames[2].0, frames[2].1).is_err());
-    assert!(media.on_received(BOB, frames[1].0, frames[1].1).is_err());
+    assert_eq!(media.on_received(BOB, Some(ALICE), frames[0].0, frames[0].1), Ok(()));
+    assert_eq!(media.on_received(BOB, Some(ALICE), frames[2].0, frames[2].1), Ok(()));
+    assert!(media.on_received(BOB, Some(ALICE), frames[2].0, frames[2].1).is_err());
+    assert!(media.on_received(BOB, Some(ALICE), frames[1].0, frames[1].1).is_err());
     let mut media = Media::default();
     let (key, frame) = written(&mut media, 0, &[0, 1]);
-    for other in [
-        Frame { digest: 99, ..frame },
-        Frame { participant: participant(1), ..frame },
-        Frame { captured_us: 1, ..frame },
-        Frame { key: false, ..frame },
-    ] {
-        assert!(media.on_received(BOB, key, other).unwrap_err().contains("written as"));
+    for other in [Frame { digest: 99, ..frame }, Frame { captured_us: 1, ..frame }, Frame { key: false, ..frame }] {
+        assert!(media.on_received(BOB, Some(ALICE), key, other).unwrap_err().contains("written as"));
     }
+    assert!(media.on_received(BOB, Some(BOB), key, frame).unwrap_err().contains("as if by"));
+    assert!(media.on_received(BOB, None, key, frame).unwrap_err().contains("as if by"));
     let nobodys = FrameKey { author: BOB, ..key };
-    assert!(media.on_received(ALICE, nobodys, frame).unwrap_err().contains("nobody wrote"));
+    assert!(media.on_received(ALICE, Some(BOB), nobodys, frame).unwrap_err().contains("nobody wrote"));
 }
 
 #[test]
@@ -214,29 +212,51 @@ fn opening_a_frame_of_an_epoch_one_is_not_in_is_a_violation() {
     assert!(media.may_open(BOB, &BTreeSet::from([ParticipantId::of_leaf(1, &[8; 32])]), key).is_err());
 }
 
+const ENTRY: HostId = HostId(0);
+const OTHER: HostId = HostId(1);
+
+/// From a session whose remote calls the track 7.
+fn from(session: u64) -> (SessionKey, Alias) {
+    (SessionKey(session), Alias::new(7))
+}
+
 #[test]
 fn an_object_that_comes_to_a_relay_again_is_a_violation() {
-    let (entry, other) = (HostId(0), HostId(1));
-    let (client, link, second) = (SessionKey(1), SessionKey(2), SessionKey(3));
+    let (client, link, second) = (from(1), from(2), from(3));
     let open = |_| true;
     let mut visits = Visits::default();
-    assert_eq!(visits.on_published(entry, client, b"object"), Ok(()));
-    assert_eq!(visits.on_forwarded(other, link, b"object", open), Ok(()));
-    assert_eq!(visits.on_forwarded(other, link, b"the hub's own", open), Ok(()));
-    assert_eq!(visits.on_forwarded(other, link, b"the hub's own", open), Ok(()));
-    assert!(visits.on_forwarded(other, link, b"object", open).unwrap_err().contains("on one session"));
-    assert!(visits.on_forwarded(other, second, b"object", open).unwrap_err().contains("on two sessions"));
-    assert!(visits.on_forwarded(entry, link, b"object", open).is_err(), "back to where it began");
-    assert!(visits.on_published(entry, client, b"object").is_err());
+    assert_eq!(visits.on_published(ENTRY, client, b"object"), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, link, b"object", open), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, link, b"the hub's own", open), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, link, b"the hub's own", open), Ok(()));
+    assert!(visits.on_forwarded(OTHER, link, b"object", open).unwrap_err().contains("on one session"));
+    assert!(visits.on_forwarded(OTHER, second, b"object", open).unwrap_err().contains("on two sessions"));
+    assert!(visits.on_forwarded(ENTRY, link, b"object", open).is_err(), "back to where it began");
+    let mut visits = Visits::default();
+    assert_eq!(visits.on_published(ENTRY, client, b"object"), Ok(()));
+    assert!(visits.on_published(ENTRY, client, b"object").unwrap_err().contains("2 times"));
 }
 
 #[test]
 fn an_object_may_come_again_after_its_session_ended() {
-    let (other, client, link, second) = (HostId(1), SessionKey(1), SessionKey(2), SessionKey(3));
     let mut visits = Visits::default();
-    assert_eq!(visits.on_published(HostId(0), client, b"object"), Ok(()));
-    assert_eq!(visits.on_forwarded(other, link, b"object", |_| true), Ok(()));
-    assert_eq!(visits.on_forwarded(other, second, b"object", |session| session != link), Ok(()));
+    assert_eq!(visits.on_published(ENTRY, from(1), b"object"), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, from(2), b"object", |_| true), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, from(3), b"object", |session| session != SessionKey(2)), Ok(()));
+    assert!(visits.on_forwarded(OTHER, from(4), b"object", |session| session != SessionKey(2)).is_err());
+}
+
+#[test]
+fn an_object_may_come_once_more_for_each_new_subscription() {
+    let (link, track) = (from(2), TrackId(99));
+    let mut visits = Visits::default();
+    visits.on_subscribe(link.0, 1, track);
+    visits.on_subscribed(link.0, 1, link.1);
+    assert_eq!(visits.on_published(ENTRY, from(1), b"object"), Ok(()));
+    assert_eq!(visits.on_forwarded(OTHER, link, b"object", |_| true), Ok(()));
+    visits.on_subscribe(link.0, 2, track);
+    assert_eq!(visits.on_forwarded(OTHER, link, b"object", |_| true), Ok(()));
+    assert!(visits.on_forwarded(OTHER, link, b"object", |_| true).unwrap_err().contains("3 times"));
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use conclave_client_core::api::{Departure, Ended, Event, OpenError, Warning};
+use conclave_client_core::api::{ConnectionState, Departure, Ended, Event, OpenError, ParticipantId, Warning};
 use conclave_federation::{
     io::Net,
     wire::{
         Wire,
-        message::{Answer, Entry, Message},
+        message::{Answer, Entry, Message, Request},
     },
 };
 
@@ -26,13 +26,8 @@ impl World {
     pub(super) fn on_event(&mut self, number: usize, event: Event) {
         if let Event::Frame(frame) = event {
             let of = FrameKey::of(&frame.data);
-            let got = Frame {
-                participant: frame.participant,
-                digest: digest(&frame.data),
-                captured_us: frame.captured_us,
-                key: frame.key,
-            };
-            return self.on_frame(number, of, got);
+            let got = Frame { digest: digest(&frame.data), captured_us: frame.captured_us, key: frame.key };
+            return self.on_frame(number, frame.participant, of, got);
         }
         self.write_down(|| format!("person {number}: {event:?}"));
         self.trace.record(|trace| trace.bytes(format!("{number} {event:?}").as_bytes()));
@@ -42,7 +37,9 @@ impl World {
             Event::Joined { me, roster, epoch, safety_code, .. } => {
                 let person = &mut self.people[number];
                 let again = person.me.replace(me).is_some();
+                person.between = false;
                 person.was.insert(me);
+                person.names.insert(me);
                 person.set_roster(roster);
                 person.trouble = None;
                 if person.stage == Stage::Coming {
@@ -67,6 +64,7 @@ impl World {
                 self.people[number].change_roster(|roster| {
                     roster.remove(&id);
                 });
+                self.moves.push(self.now);
                 self.tally(match how {
                     Departure::Left => "seen leaving",
                     Departure::Reaped => "seen reaped",
@@ -82,7 +80,7 @@ impl World {
                 }
             }
             Event::Chat { from, text, .. } => {
-                let author = self.people.iter().find(|person| person.was.contains(&from)).map(|person| person.number);
+                let author = self.who(from);
                 let outcome = self.check.chats.on_heard(who, author, &text);
                 self.check.note(Rule::ChatOnce, outcome);
             }
@@ -90,7 +88,8 @@ impl World {
             Event::FrameRefused { reason, .. } => self.on_refused(number, reason),
             Event::FramesLost { .. } => self.tally("gaps told"),
             Event::Ended(ended) => self.on_ended(number, &ended),
-            Event::TrackPublished(_) | Event::TrackUnpublished { .. } | Event::Connection(_) | Event::Frame(_) => {}
+            Event::Connection(state) => self.people[number].connected = state == ConnectionState::Connected,
+            Event::TrackPublished(_) | Event::TrackUnpublished { .. } | Event::Frame(_) => {}
         }
     }
 
@@ -114,7 +113,12 @@ impl World {
         }
     }
 
-    fn on_frame(&mut self, number: usize, of: Option<FrameKey>, got: Frame) {
+    /// Who is, or was, this participant.
+    fn who(&self, participant: ParticipantId) -> Option<PersonNo> {
+        self.people.iter().find(|person| person.names.contains(&participant)).map(|person| person.number)
+    }
+
+    fn on_frame(&mut self, number: usize, participant: ParticipantId, of: Option<FrameKey>, got: Frame) {
         let reader = PersonNo(number);
         let Some(key) = of else {
             return self.check.note(Rule::FramesIntact, Err(format!("{reader:?} got a frame that nobody wrote")));
@@ -123,7 +127,9 @@ impl World {
         self.trace.record(|trace| trace.bytes(format!("{number}.{life} {key:?}").as_bytes()));
         let outcome = self.check.media.may_open(reader, &self.people[number].was, key);
         self.check.note(Rule::OnlyMembersOpen, outcome);
-        let outcome = self.check.media.on_received(reader, key, got);
+        // Who is on the way back to another leaf may be heard from there before they know their name.
+        let author = self.who(participant).or_else(|| self.people[key.author.0].between.then_some(key.author));
+        let outcome = self.check.media.on_received(reader, author, key, got);
         self.check.note(Rule::FramesIntact, outcome);
     }
 
@@ -133,6 +139,7 @@ impl World {
         match warning {
             Warning::ChatNotSent => self.check.chats.on_not_sent(who),
             Warning::Rejoined => {
+                self.people[number].between = true;
                 self.check.chats.excuse(who);
                 self.check.chats.excuse_author(who);
             }
@@ -151,7 +158,9 @@ impl World {
     fn on_refused(&mut self, number: usize, reason: OpenError) {
         self.tally(format!("refused {reason:?}"));
         match reason {
-            OpenError::Malformed | OpenError::Forged | OpenError::WrongSender | OpenError::BadSignature => {
+            // Somebody who does not know yet that they are gone, or on a new leaf before their new catalog, is still heard.
+            OpenError::WrongSender => self.strangers.push((self.now, PersonNo(number))),
+            OpenError::Malformed | OpenError::Forged | OpenError::BadSignature => {
                 let words = format!("{:?} refused an object: {reason:?}", PersonNo(number));
                 self.check.note(Rule::Honest, Err(words));
             }
@@ -202,12 +211,19 @@ impl World {
         };
         let from_relay = self.net.ends(session).is_some_and(|(_, remote)| matches!(self.owners.get(&remote), Some(Id::Relay(_))));
         for one in seen {
-            let Seen::Object(payload) = one else { continue };
+            let (alias, payload) = match one {
+                Seen::Object(alias, payload) => (alias, payload),
+                Seen::Message(Message::Answer(request, Answer::Subscribed(subscribed))) => {
+                    self.check.visits.on_subscribed(session, request, subscribed.alias);
+                    continue;
+                }
+                Seen::Message(_) => continue,
+            };
             let outcome = if from_relay {
                 let net = &self.net;
-                self.check.visits.on_forwarded(host, session, &payload, |session| net.is_open(session))
+                self.check.visits.on_forwarded(host, (session, alias), &payload, |session| net.is_open(session))
             } else {
-                self.check.visits.on_published(host, session, &payload)
+                self.check.visits.on_published(host, (session, alias), &payload)
             };
             self.check.note(Rule::OneVisit, outcome);
         }
@@ -225,7 +241,13 @@ impl World {
                     Seen::Message(Message::Answer(_, Answer::Admitted(admitted))) => {
                         self.check.logs.on_stated(hub, &admitted.head)
                     }
-                    Seen::Object(payload) => {
+                    Seen::Message(Message::Request(request, body)) => {
+                        if let Request::Subscribe(subscribe) = *body {
+                            self.check.visits.on_subscribe(session, request, subscribe.track);
+                        }
+                        continue;
+                    }
+                    Seen::Object(_, payload) => {
                         let Ok(entry) = Entry::decode(&payload) else { continue };
                         let outcome = self.check.logs.on_entry(&entry);
                         self.check.note(Rule::OneHistory, outcome);

@@ -26,6 +26,9 @@ const TOGETHER_WITHIN: Duration = Duration::from_secs(45);
 /// From then on everybody hears and sees everybody within this: a camera's next key frame, and a word each.
 const HEARD_WITHIN: Duration = Duration::from_secs(12);
 
+/// Around a departure or a move to another leaf, objects may come of tracks that are nobody's, or somebody else's.
+const MOVING: Duration = Duration::from_secs(3);
+
 /// How often the end is looked for.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -164,6 +167,9 @@ impl World {
             if person.stage != Stage::In {
                 return Some(format!("{number:?} is not in the room ({:?}); last trouble: {:?}", person.stage, person.trouble));
             }
+            if !person.connected {
+                return Some(format!("{number:?} has lost their relay"));
+            }
             let first = *first.get_or_insert(person);
             if (first.epoch, &first.code) != (person.epoch, &person.code) {
                 return Some(format!(
@@ -236,6 +242,12 @@ impl World {
         self.look();
         let outcome = self.check.logs.check_all();
         self.check.note(Rule::AcknowledgedStays, outcome);
+        for (at, who) in std::mem::take(&mut self.strangers) {
+            if !self.moves.iter().any(|moved| at.abs_diff(*moved) <= MOVING) {
+                let words = format!("{who:?} refused an object at {:.3} s: WrongSender", at.as_secs_f64());
+                self.check.note(Rule::Honest, Err(words));
+            }
+        }
         for breach in self.net.breaches().to_vec() {
             self.check.note(Rule::Honest, Err(breach));
         }

@@ -4,6 +4,7 @@
 //! wants to be called. When several are due at once, chance says which comes first. After every call of a machine it is
 //! polled until it waits, and what it sent is read along for the checks.
 
+mod act;
 mod events;
 mod judge;
 mod person;
@@ -18,22 +19,19 @@ use std::{
 };
 
 use conclave_client_core::{
-    api::{Command, Entry, Input},
+    api::{Command, Input},
     link::Link,
 };
 use conclave_federation::io::{Closed, Machine, Net, Output};
 use conclave_relay_core::{StoreFailed, StoreKey, Write, limits::Limits, node};
 
 pub use self::judge::Outcome;
-use self::{
-    person::{Person, Stage, TRACKS},
-    relay::Relay,
-};
+use self::{person::Person, relay::Relay};
 use crate::{
     chance::Chance,
     check::{Check, PersonNo, Rule},
     net::{HostId, Network, Path},
-    script::{Act, Place, Story},
+    script::{Act, Story},
     tap::Tap,
     trace::Trace,
 };
@@ -113,6 +111,10 @@ pub struct World {
     trace: Trace,
     sent: Tap,
     received: Tap,
+    /// When somebody was seen going, or moving to another leaf.
+    moves: Vec<Duration>,
+    /// Who refused an object because somebody else than its track's owner had sealed it, and when.
+    strangers: Vec<(Duration, PersonNo)>,
     /// Calls at this same time, by machine: found when one never lets time pass.
     calls: BTreeMap<Id, u32>,
     /// Lines for people, when asked for.
@@ -157,6 +159,8 @@ impl World {
             trace: Trace::default(),
             sent: Tap::default(),
             received: Tap::default(),
+            moves: Vec::new(),
+            strangers: Vec::new(),
             calls: BTreeMap::new(),
             diary: None,
             tallies: BTreeMap::new(),
@@ -475,116 +479,6 @@ impl World {
         }
     }
 
-    fn act(&mut self, act: Act) {
-        self.write_down(|| format!("{act:?}"));
-        self.trace.record(|trace| trace.bytes(format!("{act:?}").as_bytes()));
-        match act {
-            Act::Found(person) | Act::Join(person) => {
-                self.wanted.insert(person);
-                if self.people[person.0].client.is_none() {
-                    self.join(person);
-                }
-            }
-            Act::Leave(person) => {
-                self.wanted.remove(&person);
-                self.check.chats.excuse(person);
-                self.check.chats.excuse_author(person);
-                if self.people[person.0].stage == Stage::In {
-                    self.people[person.0].stage = Stage::Leaving;
-                    self.command(person.0, Command::Leave);
-                } else {
-                    self.silence(person.0);
-                }
-            }
-            Act::Die(person) => {
-                self.wanted.remove(&person);
-                self.check.chats.excuse(person);
-                self.check.chats.excuse_author(person);
-                self.silence(person.0);
-            }
-            Act::Chat(person) => self.say(person.0),
-            Act::Cut(a, b) => self.net.cut(self.host(a), self.host(b)),
-            Act::Heal(a, b) => self.net.heal(self.host(a), self.host(b)),
-            Act::Break(a, b) => self.net.break_sessions(self.host(a), self.host(b)),
-            Act::Kill(relay) => self.kill_relay(relay),
-            Act::Start(relay) => self.start_relay(relay),
-            Act::Stop(relay) => self.stop_relay(relay),
-            Act::Disk(relay, full) => self.relays[relay].store.full = full,
-            Act::Forget(relay) => self.relays[relay].store.forget_newest(),
-        }
-    }
-
-    fn host(&self, place: Place) -> HostId {
-        match place {
-            Place::Relay(number) => self.relays[number].host,
-            Place::Person(number) => self.people[number].host,
-        }
-    }
-
-    /// A client is no more, and says no word.
-    fn silence(&mut self, number: usize) {
-        self.people[number].stop(Stage::Gone);
-        let host = self.people[number].host;
-        self.net.kill(host);
-    }
-
-    fn start_relay(&mut self, number: usize) {
-        if self.relays[number].node.is_some() {
-            return;
-        }
-        let restored = self.relays[number].store.restored();
-        for room in &restored {
-            for log in &room.logs {
-                let headers = log.entries.iter().map(|stored| &stored.entry.header);
-                let outcome = self.check.logs.on_restored(room.record.room, log.instance, headers);
-                self.check.note(Rule::AcknowledgedStays, outcome);
-            }
-        }
-        let relays = self.relays.len();
-        let relay = &mut self.relays[number];
-        relay.start(self.now, relays, &self.limits, restored, &mut self.chance);
-        if relay.life > 1 {
-            self.net.restart(relay.host);
-        }
-    }
-
-    fn kill_relay(&mut self, number: usize) {
-        let relay = &mut self.relays[number];
-        if relay.node.take().is_some() {
-            relay.wake = None;
-            relay.store.kill(&mut self.chance);
-            self.net.kill(relay.host);
-        }
-    }
-
-    fn stop_relay(&mut self, number: usize) {
-        let now = self.now;
-        let relay = &mut self.relays[number];
-        let (clock, host) = (relay.clock(now), relay.host);
-        if let Some(node) = &mut relay.node {
-            node.handle(clock, node::Input::Shutdown, &mut self.net.outlet(host));
-            self.settle(Id::Relay(number));
-        }
-    }
-
-    /// Somebody comes, or tries again, with a new client; the first one founds the room.
-    fn join(&mut self, number: PersonNo) {
-        let founder = self.story.acts.iter().any(|(_, act)| *act == Act::Found(number));
-        if self.link.is_none() && !founder {
-            let life = self.people[number.0].life;
-            return self.after(Duration::from_millis(300), What::TryAgain { person: number.0, life });
-        }
-        let person = &mut self.people[number.0];
-        if person.life > 0 {
-            self.net.kill(person.host);
-            self.net.restart(person.host);
-        }
-        let relay = &self.relays[person.entry];
-        let entry = Entry { relay: Some(relay.id), addresses: vec![relay.address.clone()] };
-        person.start(self.now, self.link.clone(), entry, &mut self.chance);
-        self.check.chats.excuse(number);
-    }
-
     fn on_session_closed(&mut self, id: Id, why: &Closed) {
         if let Closed::ByRemote(code, words) = why {
             self.write_down(|| format!("{id:?} session closed by the remote: {} ({words})", code.name()));
@@ -593,35 +487,6 @@ impl World {
                 self.check.note(Rule::Honest, Err(format!("a session of {id:?} was closed: {}, {words}", code.name())));
             }
         }
-    }
-
-    fn say(&mut self, number: usize) {
-        if self.people[number].stage != Stage::In {
-            return;
-        }
-        let members = self.people[number].members();
-        let is_there = |person: &&Person| person.stage == Stage::In && person.me.is_some_and(|me| members.contains(&me));
-        let listeners = self.people.iter().filter(is_there).map(|person| person.number);
-        let listeners = listeners.filter(|listener| listener.0 != number).collect();
-        let text = self.check.chats.say(PersonNo(number), listeners);
-        self.command(number, Command::Chat { text });
-    }
-
-    fn write_frame(&mut self, number: usize, track: usize) {
-        let person = &mut self.people[number];
-        if person.client.is_none() {
-            return;
-        }
-        let life = person.life;
-        let pace = Person::pace(track);
-        if person.stage == Stage::In
-            && let Some((key, frame, out)) = person.next_frame(self.now, track, &mut self.chance)
-        {
-            let members = person.members();
-            self.check.media.on_written(key, frame, person.epoch, members);
-            self.command(number, Command::Write { track: TRACKS[track], frame: out });
-        }
-        self.after(pace, What::Frame { person: number, life, track });
     }
 }
 

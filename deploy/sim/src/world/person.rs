@@ -17,7 +17,7 @@ use conclave_federation::io::Now;
 use super::UNIX_START;
 use crate::{
     chance::Chance,
-    check::{Frame, FrameKey, PersonNo},
+    check::{Frame, FrameKey, PersonNo, Writers},
     net::HostId,
     trace::digest,
 };
@@ -68,8 +68,14 @@ pub(super) struct Person {
     pub(super) life: u64,
     pub(super) wake: Option<Duration>,
     pub(super) me: Option<ParticipantId>,
+    /// Whether their relay is there.
+    pub(super) connected: bool,
+    /// On the way back to another leaf: the client knows more than the application.
+    pub(super) between: bool,
     /// All that this client was in this call.
     pub(super) was: BTreeSet<ParticipantId>,
+    /// The same of all their clients: whom others know them as.
+    pub(super) names: BTreeSet<ParticipantId>,
     pub(super) roster: BTreeMap<ParticipantId, Participant>,
     pub(super) epoch: u64,
     pub(super) code: String,
@@ -92,7 +98,10 @@ impl Person {
             life: 0,
             wake: None,
             me: None,
+            connected: false,
+            between: false,
             was: BTreeSet::new(),
+            names: BTreeSet::new(),
             roster: BTreeMap::new(),
             epoch: 0,
             code: String::new(),
@@ -120,6 +129,8 @@ impl Person {
         self.born = now;
         self.wake = Some(now);
         self.me = None;
+        self.connected = false;
+        self.between = false;
         self.was.clear();
         self.set_roster([]);
         for track in &mut self.tracks {
@@ -159,6 +170,11 @@ impl Person {
         Rc::clone(self.members.get_or_insert_with(|| Rc::new(roster.keys().copied().collect())))
     }
 
+    /// In which epoch frames are written now, as far as the application knows.
+    pub(super) fn writers(&mut self) -> Option<Writers> {
+        (!self.between).then(|| Writers { epoch: self.epoch, members: self.members() })
+    }
+
     /// What the application publishes as soon as it is in.
     pub(super) fn publish(track: usize) -> Command {
         let media = if track == 0 { Media::microphone() } else { Media::camera(Codec::Vp8, 320, 240) };
@@ -170,9 +186,8 @@ impl Person {
         if track == 0 { AUDIO_EVERY } else { VIDEO_EVERY }
     }
 
-    /// The next frame of a track, as the application writes it and as it is remembered; `None` while nobody has a name for us.
-    pub(super) fn next_frame(&mut self, now: Duration, track: usize, chance: &mut Chance) -> Option<(FrameKey, Frame, OutFrame)> {
-        let participant = self.me?;
+    /// The next frame of a track, as it is remembered and as the application writes it.
+    pub(super) fn next_frame(&mut self, now: Duration, track: usize, chance: &mut Chance) -> (FrameKey, Frame, OutFrame) {
         let captured_us = self.clock(now).unix_ms * 1_000;
         let state = &mut self.tracks[track];
         let key = track == 0 || state.key_wanted || state.next == 0 || state.since_key >= KEY_EVERY;
@@ -186,7 +201,7 @@ impl Person {
         let name = FrameKey { author: self.number, track: TRACKS[track].0, number: state.next };
         state.next += 1;
         let data = Bytes::from(name.data(len));
-        let frame = Frame { participant, digest: digest(&data), captured_us, key };
-        Some((name, frame, OutFrame { data, captured_us, key }))
+        let frame = Frame { digest: digest(&data), captured_us, key };
+        (name, frame, OutFrame { data, captured_us, key })
     }
 }
