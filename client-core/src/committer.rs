@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use conclave_federation::{
     id::JoinId,
-    limits::{MAX_LEAVES, MAX_PENDING_JOINS},
+    limits::{JOIN_DEADLINE, MAX_LEAVES, MAX_PENDING_JOINS},
     proof::{VerifyingKey, sha256},
 };
 
@@ -28,6 +28,9 @@ const IMPATIENCE: u32 = 8;
 
 /// After a refusal that is not CONFLICT nothing is built for this long.
 pub const BACKOFF: Duration = Duration::from_secs(1);
+
+/// Requests and leave notes are forgotten after this long: the hub has given the asker up, and a leaver is reaped.
+pub const EXPIRY: Duration = JOIN_DEADLINE;
 
 /// A sent commit is offered again, unchanged, when neither an answer nor an entry has come for this long.
 pub const RESEND: Duration = Duration::from_secs(5);
@@ -138,6 +141,7 @@ impl Committer {
 
     /// Somebody knocks.
     pub fn on_request(&mut self, candidate: Candidate, now: Duration) {
+        self.expire(now);
         if self.requests.len() >= MAX_PENDING_JOINS && !self.requests.contains_key(&candidate.id) {
             self.dropped += 1;
             return;
@@ -147,6 +151,7 @@ impl Committer {
 
     /// Somebody leaves, with a genuine note.
     pub fn on_leave(&mut self, note: LeaveNote, request: Option<JoinId>, now: Duration) {
+        self.expire(now);
         if self.leaves.len() >= usize::from(MAX_LEAVES) && !self.leaves.contains_key(&note.key) {
             self.dropped += 1;
             return;
@@ -178,6 +183,11 @@ impl Committer {
             State::Idle | State::Sent { .. } | State::Undecided { .. } => self.state = State::Idle,
             State::Backoff { .. } => {}
         }
+    }
+
+    fn expire(&mut self, now: Duration) {
+        self.requests.retain(|_, waiting| waiting.since + EXPIRY > now);
+        self.leaves.retain(|_, waiting| waiting.since + EXPIRY > now);
     }
 
     fn forget(&mut self, requests: &[JoinId]) {
@@ -246,21 +256,24 @@ impl Committer {
         let delay = STEP * rank(transcript, electors, me);
         // In a new epoch the order is another: whoever is first now acts now, and the others wait for them again.
         let at = |since: Duration, window: Duration, delay: Duration| (since + window).max(self.moved) + delay;
-        let requests = self.requests.values().filter(|_| lets_in).map(|waiting| {
+        let fresh = |since: Duration| since + EXPIRY > now;
+        let requests = self.requests.values().filter(|waiting| lets_in && fresh(waiting.since)).map(|waiting| {
             let delay = if waiting.what.attempt >= IMPATIENT { delay / IMPATIENCE } else { delay };
             at(waiting.since, WINDOW, delay)
         });
-        let leaves = self.leaves.values().filter(|waiting| waiting.what.0.leaf != me);
+        let leaves = self.leaves.values().filter(|waiting| waiting.what.0.leaf != me && fresh(waiting.since));
         let leaves = leaves.map(|waiting| at(waiting.since, LEAVE_WINDOW, delay));
         // Whoever is first of the living acts; the silent ones themselves are no electors.
         let silent = self.silent.iter().filter(|(leaf, _)| **leaf != me).map(|(_, since)| at(*since, WINDOW, delay));
         let (requests, leaves, silent) = (requests.min(), leaves.min(), silent.min());
         let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         if due(requests) {
-            return Next::Build(Work::Requests(self.requests.values().map(|waiting| waiting.what.clone()).collect()));
+            let requests = self.requests.values().filter(|waiting| fresh(waiting.since));
+            return Next::Build(Work::Requests(requests.map(|waiting| waiting.what.clone()).collect()));
         }
         if due(leaves) {
-            return Next::Build(Work::Leaves(self.leaves.values().map(|waiting| waiting.what.clone()).collect()));
+            let leaves = self.leaves.values().filter(|waiting| fresh(waiting.since));
+            return Next::Build(Work::Leaves(leaves.map(|waiting| waiting.what.clone()).collect()));
         }
         if due(silent) {
             return Next::Build(Work::Reap(self.silent.keys().copied().collect()));

@@ -126,9 +126,9 @@ fn while_a_commit_is_under_way_nothing_else_is_built() {
     committer.on_timeout(ms(5200));
     assert_eq!(waits_until(&next(&committer, 5300, &people, Leaf(0))), Some(ms(10_200)));
     committer.on_conflict(ms(5400));
-    assert_eq!(waits_until(&next(&committer, 60_000, &people, Leaf(0))), None);
-    committer.on_entry(&[], ms(60_001));
-    assert!(matches!(next(&committer, 60_001, &people, Leaf(0)), Next::Build(_)));
+    assert_eq!(waits_until(&next(&committer, 50_000, &people, Leaf(0))), None);
+    committer.on_entry(&[], ms(50_001));
+    assert!(matches!(next(&committer, 50_001, &people, Leaf(0)), Next::Build(_)));
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn nobody_commits_their_own_leaving_or_reaps_themselves() {
     let mut committer = Committer::new();
     committer.on_leave(note(3), None, ms(0));
     committer.on_silent(Leaf(3), ms(0));
-    assert_eq!(waits_until(&next(&committer, 90_000, &people, Leaf(3))), None);
-    assert!(matches!(next(&committer, 90_000, &people, Leaf(1)), Next::Build(Work::Leaves(_))));
+    assert_eq!(waits_until(&next(&committer, 50_000, &people, Leaf(3))), None);
+    assert!(matches!(next(&committer, 50_000, &people, Leaf(1)), Next::Build(Work::Leaves(_))));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn who_may_not_let_in_waits_for_who_may() {
     let people = electors(1);
     let mut committer = Committer::new();
     committer.on_request(request(1), ms(0));
-    let next = committer.next_action(ms(90_000), TRANSCRIPT, &people, Leaf(0), false);
+    let next = committer.next_action(ms(50_000), TRANSCRIPT, &people, Leaf(0), false);
     assert_eq!(waits_until(&next), None);
 }
 
@@ -191,4 +191,17 @@ fn a_flood_of_requests_is_bounded_and_counted() {
         committer.on_request(another, ms(0));
     }
     assert_eq!((committer.waiting().0, committer.dropped()), (MAX_PENDING_JOINS, 1));
+}
+
+#[test]
+fn what_nobody_could_commit_in_a_minute_is_forgotten_and_keeps_nothing_else_waiting() {
+    let people = electors(1);
+    let mut committer = Committer::new();
+    committer.on_request(request(1), ms(0));
+    committer.on_leave(note(3), None, ms(0));
+    committer.on_silent(Leaf(4), ms(1000));
+    assert!(matches!(next(&committer, 59_999, &people, Leaf(0)), Next::Build(Work::Requests(_))));
+    assert!(matches!(next(&committer, 60_000, &people, Leaf(0)), Next::Build(Work::Reap(_))));
+    committer.on_leave(note(5), None, ms(60_000));
+    assert_eq!(committer.waiting(), (0, 1, 1));
 }

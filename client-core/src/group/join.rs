@@ -297,14 +297,23 @@ impl Group {
     /// # Errors
     /// When the request cannot be made.
     pub fn rejoin(self) -> Result<Joining, JoinError> {
-        let profile = self.member(self.me()).map_or_else(|| Profile::named(""), |member| member.profile);
+        let profile = self.profile.clone();
+        self.rejoin_as(profile)
+    }
+
+    /// The same, saying something else of ourselves than before.
+    ///
+    /// # Errors
+    /// When the request cannot be made.
+    pub fn rejoin_as(self, profile: Profile) -> Result<Joining, JoinError> {
+        // The founder's word is for this key in this call, and stays with it.
+        let profile = Profile { host: self.profile.host, ..profile };
         let lobby = Lobby {
             record: self.record,
             link: self.link,
             instance: self.bind.instance,
             group: Bytes::copy_from_slice(self.mls.group_id().as_slice()),
         };
-        // The founder's word is in the profile already, and is for this key in this call.
         Joining::with(self.rng, self.signer, lobby, profile, None, RequestKind::Rejoin)
     }
 }

@@ -208,6 +208,8 @@ pub struct Group {
     joined: BTreeMap<VerifyingKey, u64>,
     /// Members who carry the founder's word; looked at once, when they come.
     hosts: BTreeSet<VerifyingKey>,
+    /// What we say of ourselves: known even when the tree does not hold us any more.
+    profile: Profile,
     first_epoch: u64,
     pending: Option<build::Pending>,
     /// Nothing can be applied or built any more: removed, or out of step.
@@ -254,6 +256,7 @@ impl Group {
             keys,
             joined: BTreeMap::new(),
             hosts: BTreeSet::new(),
+            profile: Profile::named(""),
             first_epoch,
             pending: None,
             lost: false,
@@ -261,6 +264,9 @@ impl Group {
         let members: Vec<_> = group.members().collect();
         for member in &members {
             group.look_for_host(member);
+            if member.leaf == group.me() {
+                group.profile = member.profile.clone();
+            }
         }
         Ok(group)
     }

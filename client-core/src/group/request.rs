@@ -133,6 +133,9 @@ pub enum RequestError {
     /// Its leaf is not one for this call.
     #[error("the request's leaf is not one for this call")]
     Leaf,
+    /// A leaver who has gone already: the mailbox shows old requests to those who come late.
+    #[error("the request is of somebody who is not in the call any more")]
+    Gone,
     /// Specified, not spoken yet.
     #[error("the request wants something that this version does not speak")]
     NotSpoken,
@@ -252,6 +255,9 @@ impl Group {
                 let note = request.note.clone().ok_or(RequestError::Malformed)?;
                 if note.key != request.key || !note.verify(&self.bind) {
                     return Err(RequestError::Signature);
+                }
+                if !self.keys().contains(&(note.leaf, note.key)) {
+                    return Err(RequestError::Gone);
                 }
                 Ok(Knocked::Leave(request.id, note))
             }

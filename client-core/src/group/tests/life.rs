@@ -1,7 +1,7 @@
 //! What people do in a call.
 
 use super::world::{NOW, World, applied, assert_agree, candidate, knock, leaf_named, names, skipped};
-use crate::group::{Action, BuildError, ChatError, Departure, Fault, Joining, Knocked, Leaf, Outcome, Skip, Work};
+use crate::group::{Action, BuildError, ChatError, Departure, Fault, Joining, Knocked, Leaf, Outcome, RequestError, Skip, Work};
 
 #[test]
 fn three_come_in_by_one_commit_and_all_agree() {
@@ -113,6 +113,7 @@ fn a_leave_note_is_valid_in_any_epoch_and_anybody_may_commit_it() {
     assert_eq!(own.removed[0].0.profile.name.as_str(), "guest 2");
     assert_agree(&[&founder, &first[0], &second[0], &late]);
     assert_eq!(founder.size(), 4);
+    assert_eq!(late.open_request(&knock(&request)).err(), Some(RequestError::Gone));
 }
 
 #[test]
@@ -146,6 +147,7 @@ fn a_reaped_member_who_lives_comes_back_by_itself() {
     let mut joining = [reaped.rejoin().expect("a way back")];
     let back = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
     assert_agree(&[&founder, &guests[0], &back[0]]);
+    assert_eq!(names(&founder), ["founder", "guest 0", "guest 1"]);
 }
 
 #[test]
@@ -357,4 +359,21 @@ fn a_path_that_one_member_cannot_open_is_a_fault_for_them_alone_and_a_swap_mends
     let back = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
     assert_agree(&[&founder, &guests[0], &back[0]]);
     assert_eq!(names(&founder), ["founder", "guest 0", "guest 1"]);
+}
+
+#[test]
+fn a_host_who_comes_back_under_another_name_is_still_one_and_others_still_come_in() {
+    let (mut world, mut founder, mut guests) = World::call(26, 2);
+    let built = guests[0].build(Work::Reap(vec![Leaf(0)])).expect("a commit");
+    let (first, second) = guests.split_at_mut(1);
+    world.commit(&mut first[0], &mut [&mut second[0]], &built);
+    assert!(applied(founder.process(&world.hub.last())).removed_me);
+    let profile = crate::leaf::Profile::named("founder, again");
+    let mut joining = [founder.rejoin_as(profile).expect("a way back")];
+    let mut back = world.admit(&mut first[0], &mut [&mut second[0]], &mut joining);
+    let back = &mut back[0];
+    assert!(first[0].is_host(back.me()) && back.is_host(back.me()));
+    let mut joining = [world.joiner("late")];
+    let late = world.admit(back, &mut [&mut first[0], &mut second[0]], &mut joining);
+    assert_agree(&[back, &first[0], &second[0], &late[0]]);
 }
