@@ -10,10 +10,7 @@ use conclave_federation::{
     wire::{Malformed, Reader, Text, Wire, Writer},
 };
 
-use crate::{
-    api::{Command, ParticipantId},
-    catalog::Unreadable,
-};
+use crate::{api::Command, catalog::Unreadable};
 
 /// Messages whose ids are remembered: an hour of a very busy room. The MLS ratchet refuses older repetitions anyway.
 const MAX_REMEMBERED: usize = 4_096;
@@ -116,16 +113,16 @@ impl Transcripts {
     }
 }
 
-/// The ids of messages that were shown.
+/// The ids of messages that were shown, by the leaf key of who said them: it stays the same when they come back.
 #[derive(Default)]
 pub(crate) struct Shown {
-    ids: BTreeSet<(ParticipantId, [u8; 16])>,
-    order: VecDeque<(ParticipantId, [u8; 16])>,
+    ids: BTreeSet<(VerifyingKey, [u8; 16])>,
+    order: VecDeque<(VerifyingKey, [u8; 16])>,
 }
 
 impl Shown {
     /// Notes a message; `false` when it was shown before.
-    pub(crate) fn is_new(&mut self, from: ParticipantId, id: [u8; 16]) -> bool {
+    pub(crate) fn is_new(&mut self, from: VerifyingKey, id: [u8; 16]) -> bool {
         if !self.ids.insert((from, id)) {
             return false;
         }
@@ -176,7 +173,7 @@ mod tests {
     #[test]
     fn a_message_is_shown_once_and_memory_is_bounded() {
         let mut shown = Shown::default();
-        let (a, b) = (ParticipantId::of_leaf(1, &[1; 32]), ParticipantId::of_leaf(2, &[2; 32]));
+        let (a, b) = (VerifyingKey::new([1; 32]), VerifyingKey::new([2; 32]));
         assert!(shown.is_new(a, [1; 16]));
         assert!(!shown.is_new(a, [1; 16]));
         assert!(shown.is_new(b, [1; 16]), "another's message may have the same id");

@@ -48,6 +48,7 @@ use crate::{
     committer::Committer,
     heartbeat::Pulse,
     keys::{BaseKey, Epoch},
+    leaf::Profile,
     publish::{Publisher, Way},
     roster::{Member, Roster},
     sframe::{Opener, Sealer},
@@ -108,6 +109,8 @@ pub(super) struct Joined {
     place: TrackName,
     access_key: SigningKey,
     me: u16,
+    /// What others see of us, with the founder's word if we have it: a leaf that is removed does not say it any more.
+    profile: Profile,
     seat: Seat,
     committer: Committer,
     /// Since when the hub's CONFLICT has waited for the entry that explains it.
@@ -147,6 +150,7 @@ impl Joined {
             place,
             access_key: group.access_key().clone(),
             me,
+            profile: group.member(group.me()).map_or_else(|| Profile::named(""), |member| member.profile),
             committer: Committer::new(),
             conflict_since: None,
             attached: Attached::No,
@@ -270,7 +274,7 @@ impl Joined {
     pub(super) fn on_lost(&mut self, now: Now) {
         self.attached = Attached::No;
         self.publisher.on_lost();
-        self.own.on_lost();
+        self.own.on_lost(now.mono);
         self.subscriber.on_lost(now.mono);
         if self.seat.group().is_some_and(|group| group.pending().is_some()) {
             self.committer.on_timeout(now.mono);

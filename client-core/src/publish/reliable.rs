@@ -6,7 +6,6 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, TrackId},
     io::{Outlet, SessionKey, StreamKey, Wrote},
-    limits::{RETAINED_BYTES, RETAINED_OBJECTS},
     track::{TrackName, priority},
     wire::{
         object::{ObjectHeader, ObjectIdentity},
@@ -87,13 +86,11 @@ pub(crate) struct OwnTrack {
     alias: Option<Alias>,
     group: u64,
     object: u64,
-    retained: VecDeque<(ObjectHeader, Bytes)>,
-    retained_bytes: usize,
 }
 
 impl OwnTrack {
     pub(crate) const fn new(id: TrackId) -> Self {
-        Self { id, alias: None, group: 0, object: 0, retained: VecDeque::new(), retained_bytes: 0 }
+        Self { id, alias: None, group: 0, object: 0 }
     }
 
     /// Whether the relay knows it.
@@ -111,7 +108,7 @@ impl OwnTrack {
         self.alias = None;
     }
 
-    /// The relay has another track of this name: the same objects go under a new one.
+    /// The relay has another track of this name: it goes on under a new one.
     pub(crate) fn rename(&mut self, id: TrackId) {
         self.id = id;
     }
@@ -127,39 +124,19 @@ impl OwnTrack {
         ObjectIdentity { name, group: self.group, object: self.object, layer: 0, flags: 0 }
     }
 
-    /// Sends the next object. `keep` it for subscribers that come after a lost session.
+    /// Sends the next object.
     pub(crate) fn write(
         &mut self,
         payload: Bytes,
-        keep: bool,
         reliable: &mut Reliable,
         session: SessionKey,
         outlet: &mut impl Outlet,
     ) -> Result<(), Stuck> {
         let alias = self.alias.ok_or(Stuck)?;
-        let header =
-            ObjectHeader { alias, group: self.group, object: self.object, layer: 0, flags: 0, priority: priority::CONTROL };
-        reliable.write(&header, payload.clone(), session, outlet)?;
+        let (group, object) = (self.group, self.object);
+        let header = ObjectHeader { alias, group, object, layer: 0, flags: 0, priority: priority::CONTROL };
+        reliable.write(&header, payload, session, outlet)?;
         self.object += 1;
-        if keep {
-            self.retained_bytes += payload.len();
-            self.retained.push_back((header, payload));
-            while self.retained.len() > RETAINED_OBJECTS || self.retained_bytes > RETAINED_BYTES {
-                if let Some((_, dropped)) = self.retained.pop_front() {
-                    self.retained_bytes -= dropped.len();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// After a lost session: what was said may not have arrived, so all that is kept goes again, in the same places. Who
-    /// has it already knows the place.
-    pub(crate) fn repeat(&mut self, reliable: &mut Reliable, session: SessionKey, outlet: &mut impl Outlet) -> Result<(), Stuck> {
-        let alias = self.alias.ok_or(Stuck)?;
-        for (header, payload) in &self.retained {
-            reliable.write(&ObjectHeader { alias, ..*header }, payload.clone(), session, outlet)?;
-        }
         Ok(())
     }
 }

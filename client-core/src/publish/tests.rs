@@ -272,29 +272,36 @@ fn while_reconnecting_frames_are_dropped_and_counted() {
 }
 
 #[test]
-fn reliable_objects_keep_their_places_when_they_are_said_again() {
+fn reliable_objects_count_on_across_sessions() {
     let mut wire = Wire::default();
     let mut own = OwnTrack::new(TrackId(99));
     own.on_published(Alias::new(5));
     let mut reliable = Reliable::default();
     wire.room = 20;
-    for text in [b"one".as_slice(), b"two", b"three"] {
-        own.write(Bytes::copy_from_slice(text), true, &mut reliable, SessionKey(1), &mut wire).unwrap();
+    for text in [b"one".as_slice(), b"two"] {
+        own.write(Bytes::copy_from_slice(text), &mut reliable, SessionKey(1), &mut wire).unwrap();
     }
     own.on_lost();
-    assert_eq!(own.write(Bytes::new(), true, &mut reliable, SessionKey(1), &mut wire), Err(reliable::Stuck));
+    assert_eq!(own.write(Bytes::new(), &mut reliable, SessionKey(1), &mut wire), Err(reliable::Stuck));
     let mut wire = Wire::default();
     own.on_published(Alias::new(6));
     let mut reliable = Reliable::default();
-    own.repeat(&mut reliable, SessionKey(2), &mut wire).unwrap();
-    own.write(Bytes::from_static(b"four"), true, &mut reliable, SessionKey(2), &mut wire).unwrap();
+    own.begin_group();
+    own.write(Bytes::from_static(b"three"), &mut reliable, SessionKey(2), &mut wire).unwrap();
     let mut reader = StreamReader::new();
     reader.push(Bytes::from(wire.streams.remove(&1).unwrap())).unwrap();
-    let mut seen = vec![];
-    while let Some(Piece::Reliable { header, payload }) = reader.next_piece() {
-        assert_eq!(header.alias, Alias::new(6));
-        seen.push((header.object, payload));
-    }
-    let expected: [(u64, &[u8]); 4] = [(0, b"one"), (1, b"two"), (2, b"three"), (3, b"four")];
-    assert_eq!(seen, expected.map(|(object, payload)| (object, Bytes::copy_from_slice(payload))));
+    let Some(Piece::Reliable { header, payload }) = reader.next_piece() else { panic!("one object") };
+    assert_eq!((header.alias, header.group, header.object, payload.as_ref()), (Alias::new(6), 1, 2, b"three".as_slice()));
+    assert_eq!(reader.next_piece(), None);
+}
+
+#[test]
+fn a_relay_that_does_not_read_is_written_no_more_than_a_megabyte() {
+    let mut wire = Wire { room: 0, ..Wire::default() };
+    let mut own = OwnTrack::new(TrackId(99));
+    own.on_published(Alias::new(5));
+    let mut reliable = Reliable::default();
+    let payload = Bytes::from(vec![0; 10_000]);
+    let taken = (0..1_000).filter(|_| own.write(payload.clone(), &mut reliable, SessionKey(1), &mut wire).is_ok()).count();
+    assert_eq!(taken, 104);
 }

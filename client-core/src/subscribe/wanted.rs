@@ -89,15 +89,23 @@ impl Wanted {
             return;
         }
         self.listed.insert(track, class);
-        if class == Class::Reliable {
-            let count = self.tracks.values().filter(|want| want.what == What::Reliable).count();
-            if count < MAX_RELIABLE && !self.tracks.contains_key(&track) {
-                self.tracks.insert(track, Want { what: What::Reliable, state: State::Unlisted, refusals: 0, next: 0 });
-            }
+        if class == Class::Reliable && !self.tracks.contains_key(&track) && self.make_room() {
+            self.tracks.insert(track, Want { what: What::Reliable, state: State::Unlisted, refusals: 0, next: 0 });
         }
         if let Some(want) = self.tracks.get_mut(&track).filter(|want| want.state == State::Unlisted) {
             want.state = State::Due(now);
         }
+    }
+
+    /// Whether one more reliable track may be followed. Those that are not listed are remembered as long as there is room:
+    /// when one comes back, we go on where we were.
+    fn make_room(&mut self) -> bool {
+        let reliable = |want: &Want| want.what == What::Reliable;
+        if self.tracks.values().filter(|want| reliable(want)).count() < MAX_RELIABLE {
+            return true;
+        }
+        let gone = self.tracks.iter().find(|(_, want)| reliable(want) && want.state == State::Unlisted).map(|(track, _)| *track);
+        gone.is_some_and(|track| self.tracks.remove(&track).is_some())
     }
 
     /// How many tracks the directory lists.
@@ -113,9 +121,6 @@ impl Wanted {
             self.by_alias.remove(&alias);
         }
         want.state = State::Unlisted;
-        if want.what == What::Reliable {
-            self.tracks.remove(&track);
-        }
     }
 
     /// The directory as a whole: what is not in it is gone.

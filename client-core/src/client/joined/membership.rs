@@ -20,7 +20,6 @@ use crate::{
     api::{Departure, Event, OpenError, Warning},
     committer::Committer,
     group::{self, Applied, Group, JoinError, Joining, Outcome},
-    heartbeat::Pulse,
     roster::{Member, Roster},
     sframe::{Opener, Sealer},
     subscribe::Arrived,
@@ -194,6 +193,8 @@ impl Joined {
     pub(super) fn on_append_answer(&mut self, answer: Answer, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
         let Seat::In(group) = &mut self.seat else { return Next::Stay };
         match answer {
+            // The answer to a commit that was offered twice: the first one was enough.
+            Answer::Appended(head) if group.pending().is_none_or(|append| append.header.head() != head.head) => Next::Stay,
             Answer::Appended(head) => {
                 let served: Vec<_> = group.pending().map(|append| append.header.served.to_vec()).unwrap_or_default();
                 let outcome = group.appended(&head);
@@ -238,7 +239,7 @@ impl Joined {
         ctx.core.stats.rejoins += 1;
         self.committer = Committer::new();
         self.conflict_since = None;
-        let Ok(joining) = group.rejoin() else { return Next::Enter };
+        let Ok(joining) = group.rejoin_as(self.profile.clone()) else { return Next::Enter };
         self.seat = Seat::Back(Box::new(Back { joining, requests: 0, again_at: ctx.now.mono }));
         self.ask_back(ctx);
         Next::Stay
@@ -310,7 +311,7 @@ impl Joined {
         self.access_key = group.access_key().clone();
         self.transcripts.note(epoch.number, group.transcript().to_vec());
         self.roster = Roster::new(self.me, &members, epoch.number, ctx.now.mono);
-        self.pulse = Pulse::new(self.me, ctx.now.mono);
+        self.pulse.sit_down(self.me, ctx.now.mono);
         self.sealer = Sealer::new(self.me, epoch.clone());
         self.opener = Opener::new(epoch);
         self.subscriber.wanted.log_is_at(group.position().seq);

@@ -63,6 +63,12 @@ impl Joined {
     /// Opens an object, or keeps it for an epoch that has not come, or refuses it.
     fn open(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) -> Option<(Arrived, Opened)> {
         match self.opener.open(&self.identity(&arrived), &arrived.payload) {
+            Ok(opened) if self.roster.id(opened.kid.leaf).is_none() => {
+                // Whoever was removed is not heard any more, even where an old key still opens it. It may be nobody's
+                // fault: they may not know yet.
+                ctx.core.stats.count_refused(OpenError::WrongSender);
+                None
+            }
             Ok(opened) => {
                 ctx.core.stats.objects_opened += 1;
                 if let Some(event) = self.roster.on_heard(opened.kid.leaf, ctx.now.mono) {
@@ -90,11 +96,6 @@ impl Joined {
 
     fn on_media(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
         let Some((arrived, opened)) = self.open(arrived, ctx) else { return };
-        if self.roster.id(opened.kid.leaf).is_none() {
-            // Whoever was removed is not heard any more, even where an old key would still open it.
-            ctx.core.stats.count_refused(OpenError::WrongSender);
-            return;
-        }
         let Ok(frame) = Frame::decode(&opened.plain) else {
             self.refuse(Some(opened.kid.leaf), OpenError::Malformed, ctx);
             return;
@@ -166,6 +167,7 @@ impl Joined {
         let key = self.roster.key(from).ok_or(OpenError::WrongSender)?;
         let beat = Heartbeat::verify(&opened.plain, self.author(from), key)?;
         self.pulse.on_beat(from, &beat);
+        self.own.on_heard(self.pulse.echoed());
         self.committer.on_alive(crate::group::Leaf(u32::from(from)));
         if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {
             self.tell(event, ctx);
@@ -209,7 +211,7 @@ impl Joined {
         }
         // Said by somebody who may have gone since: the name stays theirs.
         let from = ParticipantId::of_leaf(from, opened.key.as_bytes());
-        if self.shown.is_new(from, message.id) {
+        if self.shown.is_new(opened.key, message.id) {
             let text = message.text.as_str().to_owned();
             self.tell(Event::Chat { from, id: message.id, text, unix_ms: message.unix_ms }, ctx);
         }

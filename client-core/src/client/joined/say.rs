@@ -1,6 +1,6 @@
 //! What we say on our own reliable tracks: catalog, heartbeat, chat.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use conclave_federation::{
@@ -24,6 +24,12 @@ use crate::{
 /// Messages that wait for a session; more are refused with a warning.
 const MAX_WAITING_CHAT: usize = 64;
 
+/// Messages of which it is remembered that they may have been lost.
+const MAX_SAID: usize = 64;
+
+/// After this long a relay that is still there has passed a message on.
+const SAID_FOR: Duration = Duration::from_secs(30);
+
 /// Our three reliable tracks and the stream that they share.
 pub(super) struct Own {
     pub(super) catalog: OwnTrack,
@@ -34,6 +40,17 @@ pub(super) struct Own {
     /// The epoch under which the catalog was sealed last; `None`: it has to be said.
     catalog_epoch: Option<u64>,
     waiting: VecDeque<Message>,
+    /// Said, but nobody has shown yet that it left our relay.
+    said: VecDeque<Said>,
+}
+
+/// A message that may have been lost with its session.
+struct Said {
+    message: Message,
+    /// Our newest heartbeat before it. All our reliable tracks share one ordered stream to the relay: whoever has seen a
+    /// later heartbeat proves that the message got through as well.
+    after: u32,
+    at: Duration,
 }
 
 impl Own {
@@ -46,10 +63,17 @@ impl Own {
             catalog_number: 1,
             catalog_epoch: None,
             waiting: VecDeque::new(),
+            said: VecDeque::new(),
         }
     }
 
-    pub(super) fn on_lost(&mut self) {
+    /// The session is gone, and with it perhaps what was said last: it is said again, as the same message in a new
+    /// envelope, and whoever has it already knows its id.
+    pub(super) fn on_lost(&mut self, now: Duration) {
+        self.forget_said(now);
+        while let Some(said) = self.said.pop_back() {
+            self.waiting.push_front(said.message);
+        }
         self.reliable = Reliable::default();
         for track in self.tracks() {
             track.on_lost();
@@ -63,6 +87,19 @@ impl Own {
 
     pub(super) fn by_id(&mut self, id: TrackId) -> Option<&mut OwnTrack> {
         self.tracks().into_iter().find(|track| track.id == id)
+    }
+
+    fn forget_said(&mut self, now: Duration) {
+        while self.said.len() > MAX_SAID || self.said.front().is_some_and(|said| said.at + SAID_FOR <= now) {
+            self.said.pop_front();
+        }
+    }
+
+    /// Somebody has seen our heartbeat of this counter.
+    pub(super) fn on_heard(&mut self, counter: u32) {
+        while self.said.front().is_some_and(|said| said.after < counter) {
+            self.said.pop_front();
+        }
     }
 
     /// Our tracks are others now.
@@ -93,8 +130,7 @@ impl Joined {
         self.own.catalog.begin_group();
         let place = self.own.catalog.next_place(self.place);
         let Ok(sealed) = self.sealer.seal(CATALOG_STREAM, &place, &signed) else { return };
-        // Only the newest is of any use to whoever comes back.
-        if self.own.catalog.write(sealed, false, &mut self.own.reliable, session, ctx.outlet).is_ok() {
+        if self.own.catalog.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_ok() {
             self.own.catalog_epoch = Some(epoch);
         }
     }
@@ -117,7 +153,7 @@ impl Joined {
         let place = self.own.control.next_place(self.place);
         if let Ok(sealed) = self.sealer.seal(CONTROL_STREAM, &place, &signed) {
             // A relay that does not read is noticed by the session.
-            let _ = self.own.control.write(sealed, false, &mut self.own.reliable, session, ctx.outlet);
+            let _ = self.own.control.write(sealed, &mut self.own.reliable, session, ctx.outlet);
         }
         if self.own.catalog_epoch.is_some_and(|said| said != epoch) {
             self.own.catalog_again();
@@ -155,18 +191,16 @@ impl Joined {
                 self.own.waiting.push_front(message);
                 return;
             };
-            if self.own.chat.write(sealed, true, &mut self.own.reliable, session, ctx.outlet).is_err() {
+            if self.own.chat.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_err() {
                 ctx.core.warn(Warning::ChatNotSent);
                 return;
             }
-        }
-    }
-
-    /// After a lost session: what was said last may not have arrived.
-    pub(super) fn say_again(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let Some(session) = ctx.session() {
-            // A relay that does not read is noticed by the session.
-            let _ = self.own.chat.repeat(&mut self.own.reliable, session, ctx.outlet);
+            let now = ctx.now.mono;
+            // Nobody comes in later to hear what was said to an empty room.
+            if self.roster.len() > 1 {
+                self.own.said.push_back(Said { message, after: self.pulse.counter(), at: now });
+            }
+            self.own.forget_said(now);
         }
     }
 }

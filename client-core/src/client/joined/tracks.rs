@@ -76,7 +76,6 @@ impl Joined {
         } else if id == self.own.control.id {
             self.say_alive(ctx);
         } else {
-            self.say_again(ctx);
             self.say_waiting(ctx);
         }
     }
