@@ -43,6 +43,6 @@ pub(crate) async fn wait_for<T>(room: &Room, what: &str, mut found: impl FnMut(&
 }
 
 /// A test that waits in vain says for what.
-async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(40), waiting).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }

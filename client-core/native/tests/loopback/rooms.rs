@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use conclave::{
     ClientError, Codec, ConnectionState, CreateOptions, Departure, DialError, Ended, EntryRelay, Event, Failure, Frame,
-    JoinError, Kind, Options, ParticipantId, Room, Track,
+    JoinError, Kind, Options, ParticipantId, PublishError, Room, Track,
 };
 
 use crate::{
-    create, join,
+    create, in_time, join,
     relay::{Relay, relays},
     wait_for,
 };
@@ -185,4 +185,49 @@ async fn a_link_that_is_none_is_said_before_anybody_is_called() {
         assert!(matches!(error, JoinError::Link(_)), "{error:?}");
         assert!(!error.to_string().contains('\n'));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_for_a_key_frame_reaches_the_publisher_on_the_other_relay() {
+    let [alder, birch] = relays();
+    let (host, link) = create(&alder, "Host").await;
+    let camera = host.publish(Track::camera("face", Codec::Vp8, 320, 180)).await.expect("a track");
+    let guest = join(&link, &birch, "Guest").await;
+    let frame = async {
+        loop {
+            for frame in pictures(5) {
+                camera.write(frame).await.expect("the room goes on");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    let (participant, track) = tokio::select! {
+        () = frame => unreachable!("it never ends"),
+        from = wait_for(&guest, "a picture", |event| match event {
+            Event::Frame(frame) => Some((frame.participant, frame.track)),
+            _ => None,
+        }) => from,
+    };
+    // Joining is such a wish as well: what is left of it is taken first.
+    while tokio::time::timeout(Duration::from_millis(700), camera.key_frame_wanted()).await.is_ok() {}
+    guest.request_key_frame(participant, track).await.expect("the room goes on");
+    in_time("the wish", camera.key_frame_wanted()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_track_too_many_is_refused_and_the_others_stay() {
+    let [alder] = relays();
+    let (host, _) = create(&alder, "Host").await;
+    let mut tracks = Vec::new();
+    let refused = loop {
+        match host.publish(Track::audio("voice")).await {
+            Ok(track) => tracks.push(track),
+            Err(error) => break error,
+        }
+        assert!(tracks.len() <= 16, "more than a participant may have");
+    };
+    assert_eq!((refused, tracks.len()), (PublishError::TooMany, 16));
+    tracks.pop().expect("sixteen").unpublish().await.expect("the room goes on");
+    let again = in_time("a place", host.publish(Track::audio("voice"))).await.expect("there is a place again");
+    again.write(Frame::key(Bytes::from_static(b"x"))).await.expect("the room goes on");
 }
