@@ -185,7 +185,9 @@ impl Wanted {
                 self.by_alias.insert(alias, track);
                 true
             }
-            Some(_) | None => false,
+            // Asked for twice, because it was not listed for a moment: the second answer says what the first did.
+            Some(want) => want.state == State::Active(alias),
+            None => false,
         }
     }
 
@@ -322,6 +324,23 @@ mod tests {
         wanted.on_subscribed(TrackId(102), Alias::new(9));
         assert_eq!(wanted.drop_media(TrackId(102)), Some(Alias::new(9)));
         assert_eq!(wanted.track(Alias::new(9)), None);
+    }
+
+    #[test]
+    fn regression_the_second_answer_does_not_end_what_the_first_began() {
+        // A publisher came back to the same relay: the directory took the track down and listed it again while the
+        // subscription was on its way, and the answer to the second one had it unsubscribed.
+        let (mut wanted, track) = (Wanted::new(0, AT), TrackId(100));
+        due(&mut wanted, AT);
+        wanted.list(track, Class::Reliable, false, AT);
+        assert_eq!(due(&mut wanted, AT), [track]);
+        wanted.unlist(track);
+        wanted.list(track, Class::Reliable, false, AT);
+        assert_eq!(due(&mut wanted, AT), [track]);
+        assert!(wanted.on_subscribed(track, Alias::new(5)));
+        assert!(wanted.on_subscribed(track, Alias::new(5)));
+        assert_eq!(wanted.track(Alias::new(5)), Some((track, What::Reliable)));
+        assert!(!wanted.on_subscribed(track, Alias::new(6)));
     }
 
     #[test]
