@@ -25,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) id: [u8; 16],
     /// The sender's clock, milliseconds since 1970.
     pub(crate) unix_ms: u64,
+    /// The epoch in which it was said first. It may have to be said again in a later one; newcomers do not show it then.
+    pub(crate) epoch: u64,
     /// The words.
     pub(crate) text: Text<{ Command::MAX_CHAT }>,
 }
@@ -51,6 +53,7 @@ impl Message {
         out.raw(scene.transcript);
         out.raw(&self.id);
         out.u64(self.unix_ms);
+        out.u64(self.epoch);
         out.raw(&sha256(&[self.text.as_str().as_bytes()]));
         out.into_vec()
     }
@@ -60,6 +63,7 @@ impl Message {
         let mut out = Writer::new();
         out.raw(&self.id);
         out.u64(self.unix_ms);
+        out.u64(self.epoch);
         self.text.put(&mut out);
         sign(Label::Chat, &self.claim(scene)).put(&mut out);
         out.into_bytes()
@@ -69,7 +73,11 @@ impl Message {
     pub(crate) fn verify(bytes: &Bytes, scene: Scene<'_>, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
         let mut from = Reader::new(bytes);
         let mut read = || -> Result<(Self, Signature), Malformed> {
-            let message = Self { id: from.array("message id")?, unix_ms: from.u64()?, text: Wire::take(&mut from)? };
+            let id = from.array("message id")?;
+            let message = Self { id, unix_ms: from.u64()?, epoch: from.u64()?, text: Wire::take(&mut from)? };
+            if message.epoch > scene.epoch {
+                return Err(Malformed::Value("epoch of a message"));
+            }
             Ok((message, Wire::take(&mut from)?))
         };
         let (message, signature) = read().map_err(|_| Unreadable::Malformed)?;
@@ -149,13 +157,14 @@ mod tests {
     #[test]
     fn a_message_is_bound_to_its_epoch_and_its_words() {
         let key = SigningKey::from_seed([1; 32]);
-        let message = Message { id: [7; 16], unix_ms: 5, text: Text::cut("good morning") };
+        let message = Message { id: [7; 16], unix_ms: 5, epoch: 2, text: Text::cut("good morning") };
         let bytes = message.sign(scene(3), |label, body| key.sign(label, body));
         assert_eq!(Message::verify(&bytes, scene(3), &key.verifying_key()), Ok(message));
         assert_eq!(Message::verify(&bytes, scene(4), &key.verifying_key()), Err(Unreadable::BadSignature));
         let mut other = bytes.to_vec();
-        other[30] ^= 1;
+        other[40] ^= 1;
         assert_eq!(Message::verify(&other.into(), scene(3), &key.verifying_key()), Err(Unreadable::BadSignature));
+        assert_eq!(Message::verify(&bytes, scene(1), &key.verifying_key()), Err(Unreadable::Malformed));
         for len in 0..bytes.len() {
             assert!(Message::verify(&bytes.slice(..len), scene(3), &key.verifying_key()).is_err());
         }

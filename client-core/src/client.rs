@@ -376,6 +376,8 @@ impl Client {
         if let Some(key) = self.connection.session().map(|session| session.key()) {
             self.on_session(now, key, outlet, |session, _| session.on_timeout(now));
         }
+        let lost = self.connection.on_timeout(now, &mut self.core.rng);
+        self.on_lost(now, lost, outlet);
         match &self.state {
             State::Enter(_) if self.connection.open().is_some() => self.with_enter(now, outlet, Enter::on_timeout),
             State::Joined(_) => self.with_joined(now, outlet, Joined::on_timeout),

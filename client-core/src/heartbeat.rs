@@ -136,14 +136,12 @@ pub(crate) struct Pulse {
     seen: BTreeMap<u16, u32>,
     /// When the newest counter of ours that somebody echoed was sent.
     echoed: Duration,
-    /// That counter.
-    newest_echo: u32,
 }
 
 impl Pulse {
     /// The first one is due at once.
     pub(crate) const fn new(leaf: u16, now: Duration) -> Self {
-        Self { leaf, next_at: now, counter: 0, sent: VecDeque::new(), seen: BTreeMap::new(), echoed: now, newest_echo: 0 }
+        Self { leaf, next_at: now, counter: 0, sent: VecDeque::new(), seen: BTreeMap::new(), echoed: now }
     }
 
     /// On another leaf, perhaps, and with others around: counting goes on, the next one is due at once.
@@ -177,28 +175,21 @@ impl Pulse {
         (self.counter, others)
     }
 
-    /// Somebody else's arrived.
-    pub(crate) fn on_beat(&mut self, leaf: u16, beat: &Heartbeat) {
+    /// Somebody else's arrived: gives the counter of ours that it echoes, if it does.
+    pub(crate) fn on_beat(&mut self, leaf: u16, beat: &Heartbeat) -> Option<u32> {
         let newest = self.seen.entry(leaf).or_insert(beat.counter);
         if beat.counter > *newest {
             *newest = beat.counter;
         }
-        for echo in beat.echoes.iter().filter(|echo| echo.leaf == self.leaf) {
-            if let Some((_, at)) = self.sent.iter().find(|(counter, _)| *counter == echo.counter) {
-                self.echoed = self.echoed.max(*at);
-                self.newest_echo = self.newest_echo.max(echo.counter);
-            }
-        }
+        let echo = beat.echoes.iter().find(|echo| echo.leaf == self.leaf)?;
+        let (counter, at) = self.sent.iter().find(|(counter, _)| *counter == echo.counter)?;
+        self.echoed = self.echoed.max(*at);
+        Some(*counter)
     }
 
     /// The counter of our newest heartbeat so far; 0 before the first.
     pub(crate) const fn counter(&self) -> u32 {
         self.counter
-    }
-
-    /// The newest of our counters that somebody has seen.
-    pub(crate) const fn echoed(&self) -> u32 {
-        self.newest_echo
     }
 
     /// A leaf is gone, or another sits there now.

@@ -27,6 +27,10 @@ const FIRST_ATTEMPTS: u32 = 3;
 /// How long a lost connection is tried again before the room is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 
+/// How long a driver may take over one attempt. Each has its own patience below this; it is here so that an attempt which
+/// got lost loses nothing but time.
+const DIAL_PATIENCE: Duration = Duration::from_secs(20);
+
 /// An open session and what the relay said of itself.
 pub(super) struct Open {
     /// The session.
@@ -41,7 +45,7 @@ enum Way {
     /// Dial now, or when the time has come.
     Down { at: Duration },
     /// The driver was asked.
-    Dialling(DialKey),
+    Dialling { key: DialKey, until: Duration },
     /// Connected; the opening is under way.
     Opening(Box<Session<Ask>>),
     /// Usable.
@@ -93,10 +97,10 @@ impl Connection {
             Way::Down { at } if at <= now.mono => {
                 let key = DialKey(self.next_dial);
                 self.next_dial += 1;
-                self.way = Way::Dialling(key);
+                self.way = Way::Dialling { key, until: now.mono + DIAL_PATIENCE };
                 Some(Dial { key, relay: self.entry.relay, addresses: self.entry.addresses.clone() })
             }
-            Way::Down { .. } | Way::Dialling(_) | Way::Opening(_) | Way::Open(_) | Way::Over => None,
+            Way::Down { .. } | Way::Dialling { .. } | Way::Opening(_) | Way::Open(_) | Way::Over => None,
         }
     }
 
@@ -110,8 +114,8 @@ impl Connection {
         outlet: &mut impl Outlet,
     ) {
         match (&self.way, side) {
-            (Way::Dialling(asked), Side::Dialled(dial, relay))
-                if *asked == dial && self.entry.relay.is_none_or(|expected| expected == relay) =>
+            (Way::Dialling { key, .. }, Side::Dialled(dial, relay))
+                if *key == dial && self.entry.relay.is_none_or(|expected| expected == relay) =>
             {
                 self.way = Way::Opening(Box::new(Session::new(now, session, side, exporter, &Local::Client, outlet)));
             }
@@ -141,7 +145,7 @@ impl Connection {
         match &mut self.way {
             Way::Opening(session) => Some(session),
             Way::Open(open) => Some(&mut open.session),
-            Way::Down { .. } | Way::Dialling(_) | Way::Over => None,
+            Way::Down { .. } | Way::Dialling { .. } | Way::Over => None,
         }
     }
 
@@ -149,7 +153,7 @@ impl Connection {
     pub(super) fn open(&mut self) -> Option<&mut Open> {
         match &mut self.way {
             Way::Open(open) => Some(open),
-            Way::Down { .. } | Way::Dialling(_) | Way::Opening(_) | Way::Over => None,
+            Way::Down { .. } | Way::Dialling { .. } | Way::Opening(_) | Way::Over => None,
         }
     }
 
@@ -158,21 +162,29 @@ impl Connection {
         match &self.way {
             Way::Opening(session) => session.key() == key,
             Way::Open(open) => open.session.key() == key,
-            Way::Down { .. } | Way::Dialling(_) | Way::Over => false,
+            Way::Down { .. } | Way::Dialling { .. } | Way::Over => false,
         }
     }
 
     /// An attempt came to nothing.
     pub(super) fn on_dial_failed(&mut self, now: Now, dial: DialKey, why: DialError, rng: &mut ChaCha20Rng) -> Option<Lost> {
         match self.way {
-            Way::Dialling(asked) if asked == dial => {}
-            Way::Down { .. } | Way::Dialling(_) | Way::Opening(_) | Way::Open(_) | Way::Over => return None,
+            Way::Dialling { key, .. } if key == dial => {}
+            Way::Down { .. } | Way::Dialling { .. } | Way::Opening(_) | Way::Open(_) | Way::Over => return None,
         }
         let error = match why {
             DialError::WrongKey => return Some(self.over(ClientError::WrongRelayKey)),
             DialError::Unreachable | DialError::UnknownName | DialError::NotConclave => ClientError::RelayUnreachable(why),
         };
         Some(self.again(now, error, rng))
+    }
+
+    /// Time has passed: an attempt that was never answered came to nothing.
+    pub(super) fn on_timeout(&mut self, now: Now, rng: &mut ChaCha20Rng) -> Option<Lost> {
+        match self.way {
+            Way::Dialling { key, until } if until <= now.mono => self.on_dial_failed(now, key, DialError::Unreachable, rng),
+            Way::Down { .. } | Way::Dialling { .. } | Way::Opening(_) | Way::Open(_) | Way::Over => None,
+        }
     }
 
     /// The session is over.
@@ -230,7 +242,8 @@ impl Connection {
             Way::Down { at } => Some(*at),
             Way::Opening(session) => session.next_timeout(),
             Way::Open(open) => open.session.next_timeout(),
-            Way::Dialling(_) | Way::Over => None,
+            Way::Dialling { until, .. } => Some(*until),
+            Way::Over => None,
         }
     }
 }

@@ -109,6 +109,8 @@ pub(super) struct Joined {
     place: TrackName,
     access_key: SigningKey,
     me: u16,
+    /// The epoch in which we entered first.
+    first_epoch: u64,
     /// What others see of us, with the founder's word if we have it: a leaf that is removed does not say it any more.
     profile: Profile,
     seat: Seat,
@@ -150,6 +152,7 @@ impl Joined {
             place,
             access_key: group.access_key().clone(),
             me,
+            first_epoch: group.first_epoch(),
             profile: group.member(group.me()).map_or_else(|| Profile::named(""), |member| member.profile),
             committer: Committer::new(),
             conflict_since: None,

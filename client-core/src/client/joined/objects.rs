@@ -157,6 +157,7 @@ impl Joined {
     /// A leaf is gone, and all that was known of it.
     pub(super) fn forget_leaf(&mut self, gone: u16, ctx: &mut Ctx<'_, impl Outlet>) {
         self.pulse.forget(gone);
+        self.own.on_gone(gone);
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);
         }
@@ -166,8 +167,9 @@ impl Joined {
         let from = opened.kid.leaf;
         let key = self.roster.key(from).ok_or(OpenError::WrongSender)?;
         let beat = Heartbeat::verify(&opened.plain, self.author(from), key)?;
-        self.pulse.on_beat(from, &beat);
-        self.own.on_heard(self.pulse.echoed());
+        if let Some(counter) = self.pulse.on_beat(from, &beat) {
+            self.own.on_heard(from, counter);
+        }
         self.committer.on_alive(crate::group::Leaf(u32::from(from)));
         if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {
             self.tell(event, ctx);
@@ -211,6 +213,10 @@ impl Joined {
         }
         // Said by somebody who may have gone since: the name stays theirs.
         let from = ParticipantId::of_leaf(from, opened.key.as_bytes());
+        if message.epoch < self.first_epoch {
+            // Said again for those who were there.
+            return self.refuse(None, OpenError::BeforeJoin, ctx);
+        }
         if self.shown.is_new(opened.key, message.id) {
             let text = message.text.as_str().to_owned();
             self.tell(Event::Chat { from, id: message.id, text, unix_ms: message.unix_ms }, ctx);

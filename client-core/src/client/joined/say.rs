@@ -1,6 +1,9 @@
 //! What we say on our own reliable tracks: catalog, heartbeat, chat.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use conclave_federation::{
@@ -24,11 +27,11 @@ use crate::{
 /// Messages that wait for a session; more are refused with a warning.
 const MAX_WAITING_CHAT: usize = 64;
 
-/// Messages of which it is remembered that they may have been lost.
+/// Messages of which it is remembered that somebody may not have got them.
 const MAX_SAID: usize = 64;
 
-/// After this long a relay that is still there has passed a message on.
-const SAID_FOR: Duration = Duration::from_secs(30);
+/// After this long a message is news no more, and its sender has other worries.
+const SAID_FOR: Duration = Duration::from_secs(120);
 
 /// Our three reliable tracks and the stream that they share.
 pub(super) struct Own {
@@ -40,16 +43,18 @@ pub(super) struct Own {
     /// The epoch under which the catalog was sealed last; `None`: it has to be said.
     catalog_epoch: Option<u64>,
     waiting: VecDeque<Message>,
-    /// Said, but nobody has shown yet that it left our relay.
+    /// Said, but not everybody has shown yet that they got it.
     said: VecDeque<Said>,
 }
 
-/// A message that may have been lost with its session.
+/// A message that somebody may not have got.
 struct Said {
     message: Message,
-    /// Our newest heartbeat before it. All our reliable tracks share one ordered stream to the relay: whoever has seen a
-    /// later heartbeat proves that the message got through as well.
+    /// Our newest heartbeat before it. All our reliable tracks share one ordered stream to the relay, and all that the
+    /// relay has of us goes on in order: whoever has seen a later heartbeat has the message as well.
     after: u32,
+    /// Those who were there and have not shown that.
+    unheard: BTreeSet<u16>,
     at: Duration,
 }
 
@@ -96,10 +101,19 @@ impl Own {
     }
 
     /// Somebody has seen our heartbeat of this counter.
-    pub(super) fn on_heard(&mut self, counter: u32) {
-        while self.said.front().is_some_and(|said| said.after < counter) {
-            self.said.pop_front();
+    pub(super) fn on_heard(&mut self, by: u16, counter: u32) {
+        for said in self.said.iter_mut().filter(|said| said.after < counter) {
+            said.unheard.remove(&by);
         }
+        self.said.retain(|said| !said.unheard.is_empty());
+    }
+
+    /// Somebody is gone.
+    pub(super) fn on_gone(&mut self, gone: u16) {
+        for said in &mut self.said {
+            said.unheard.remove(&gone);
+        }
+        self.said.retain(|said| !said.unheard.is_empty());
     }
 
     /// Our tracks are others now.
@@ -173,7 +187,8 @@ impl Joined {
         }
         let mut id = [0; 16];
         ctx.core.rng.fill_bytes(&mut id);
-        self.own.waiting.push_back(Message { id, unix_ms: ctx.now.unix_ms, text: Text::cut(text) });
+        let epoch = self.seat.group().map_or(self.first_epoch, crate::group::Group::epoch);
+        self.own.waiting.push_back(Message { id, unix_ms: ctx.now.unix_ms, epoch, text: Text::cut(text) });
         self.say_waiting(ctx);
     }
 
@@ -196,9 +211,9 @@ impl Joined {
                 return;
             }
             let now = ctx.now.mono;
-            // Nobody comes in later to hear what was said to an empty room.
-            if self.roster.len() > 1 {
-                self.own.said.push_back(Said { message, after: self.pulse.counter(), at: now });
+            let unheard: BTreeSet<u16> = self.roster.others().collect();
+            if !unheard.is_empty() {
+                self.own.said.push_back(Said { message, after: self.pulse.counter(), unheard, at: now });
             }
             self.own.forget_said(now);
         }
