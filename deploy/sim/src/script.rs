@@ -127,7 +127,9 @@ impl Story {
         let mut ids: Vec<_> = (0..people).map(PersonNo).collect();
         for _ in 0..1 + chance.index(people / 2) {
             let person = ids.remove(chance.index(ids.len()));
-            let at = chance.between(seconds(5), LAST_MOVE);
+            // The founder alone can begin the call: they do not go before others have come.
+            let first = if person.0 == 0 { seconds(16) } else { seconds(5) };
+            let at = chance.between(first, LAST_MOVE);
             let dies = chance.permille(600);
             self.acts.push((at, if dies { Act::Die(person) } else { Act::Leave(person) }));
             if chance.permille(300) {

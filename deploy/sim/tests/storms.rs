@@ -70,6 +70,12 @@ fn one_seed() {
     for line in world.diary() {
         println!("{line}");
     }
+    for (relay, stats) in (0..RELAYS).filter_map(|relay| Some((relay, world.relay_stats(relay)?))) {
+        println!("relay {relay}: {stats:?}");
+    }
+    for (person, stats) in (0..PEOPLE).filter_map(|person| Some((person, world.client_stats(person)?))) {
+        println!("person {person}: {stats:?}");
+    }
     println!("{outcome}");
     if !outcome.is_fine() {
         fail(&outcome);

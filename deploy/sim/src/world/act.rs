@@ -117,10 +117,9 @@ impl World {
             return self.after(Duration::from_millis(300), What::TryAgain { person: number.0, life });
         }
         let person = &mut self.people[number.0];
-        if person.life > 0 {
-            self.net.kill(person.host);
-            self.net.restart(person.host);
-        }
+        // A new client knows nothing of the sessions of the one before.
+        self.net.kill(person.host);
+        self.net.restart(person.host);
         let relay = &self.relays[person.entry];
         let entry = Entry { relay: Some(relay.id), addresses: vec![relay.address.clone()] };
         person.start(self.now, self.link.clone(), entry, &mut self.chance);

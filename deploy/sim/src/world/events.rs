@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conclave_client_core::api::{ConnectionState, Departure, Ended, Event, OpenError, ParticipantId, Warning};
 use conclave_federation::{
-    io::Net,
+    io::{Net, SessionKey},
     wire::{
         Wire,
         message::{Answer, Entry, Message, Request},
@@ -21,6 +21,9 @@ use crate::{
     tap::{Seen, Tap},
     trace::digest,
 };
+
+/// Letters of a control message that the diary keeps.
+const LONGEST: usize = 160;
 
 impl World {
     pub(super) fn on_event(&mut self, number: usize, event: Event) {
@@ -194,7 +197,7 @@ impl World {
 
     /// What a relay is about to be told.
     pub(super) fn on_received(&mut self, id: Id, host: HostId, net: &Net) {
-        let Id::Relay(_) = id else { return };
+        let Id::Relay(number) = id else { return };
         let (session, seen) = match net {
             Net::Data { session, stream, kind, bytes, fin } => {
                 let seen = self.received.on_stream(*session, *stream, *kind, bytes);
@@ -211,6 +214,9 @@ impl World {
         };
         let from_relay = self.net.ends(session).is_some_and(|(_, remote)| matches!(self.owners.get(&remote), Some(Id::Relay(_))));
         for one in seen {
+            if let Seen::Message(message) = &one {
+                self.write_message(number, '<', session, message);
+            }
             let (alias, payload) = match one {
                 Seen::Object(alias, payload) => (alias, payload),
                 Seen::Message(Message::Answer(request, Answer::Subscribed(subscribed))) => {
@@ -236,6 +242,9 @@ impl World {
             let hub = self.relays[number].id;
             let Sent { session, stream: Some((stream, kind)), bytes, .. } = sent else { continue };
             for seen in self.sent.on_stream(session, stream, kind, &bytes) {
+                if let Seen::Message(message) = &seen {
+                    self.write_message(number, '>', session, message);
+                }
                 let outcome = match seen {
                     Seen::Message(Message::Answer(_, Answer::Appended(head))) => self.check.logs.on_stated(hub, &head),
                     Seen::Message(Message::Answer(_, Answer::Admitted(admitted))) => {
@@ -257,6 +266,16 @@ impl World {
                 };
                 self.check.note(Rule::AcknowledgedStays, outcome);
             }
+        }
+    }
+
+    /// A line of the diary for a control message from (`<`) or to (`>`) the other end of a relay's session.
+    fn write_message(&mut self, relay: usize, way: char, session: SessionKey, message: &Message) {
+        if self.diary.is_some() {
+            let remote = self.net.ends(session).and_then(|(_, remote)| self.owners.get(&remote).copied());
+            let mut words = format!("{message:?}");
+            words.truncate(words.char_indices().nth(LONGEST).map_or(words.len(), |(at, _)| at));
+            self.write_down(|| format!("  relay {relay} {way} {remote:?} {words}"));
         }
     }
 }

@@ -207,6 +207,12 @@ impl World {
         Some(self.relays.get(relay)?.node.as_ref()?.stats())
     }
 
+    /// A client's own counters, while it runs.
+    #[must_use]
+    pub fn client_stats(&self, person: usize) -> Option<&conclave_client_core::api::Stats> {
+        Some(self.people.get(person)?.client.as_ref()?.stats())
+    }
+
     /// The trace so far.
     #[must_use]
     pub const fn trace(&self) -> &Trace {
