@@ -58,11 +58,11 @@ impl Group {
             return Outcome::Fault(Fault::State);
         }
         let header = &entry.header;
-        let next = match self.position.advance(header) {
-            Ok(next) => next,
-            Err(OutOfLine::Repeated) => return Outcome::Repeated,
-            Err(out) => return Outcome::OutOfLine(out),
-        };
+        let advanced = self.position.advance(header);
+        if advanced == Err(OutOfLine::Repeated) {
+            return Outcome::Repeated;
+        }
+        // Whose word it is comes first: a gap or a fork that the hub did not sign is somebody else's invention.
         let hub = self.record.hub().map(|hub| hub.relay);
         if !hub.is_some_and(|hub| says(&entry.head, header, hub))
             || header.room != self.bind.room
@@ -71,6 +71,10 @@ impl Group {
         {
             return Outcome::NotGenuine;
         }
+        let next = match advanced {
+            Ok(next) => next,
+            Err(out) => return Outcome::OutOfLine(out),
+        };
         if self.pending.as_ref().is_some_and(|pending| pending.append.header == *header) {
             return self.merge_own();
         }

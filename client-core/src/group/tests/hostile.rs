@@ -385,8 +385,13 @@ fn what_the_hub_did_not_say_moves_nothing() {
     let mut other_body = genuine.clone();
     other_body.commit = Blob::new(Bytes::from_static(b"other")).expect("short");
     assert_eq!(second[0].process(&other_body), Outcome::NotGenuine);
+    // A relay on the way can neither feign a fork nor a gap: both would send us the long way back.
     let mut fork = genuine.clone();
     fork.header.prev_head = Head::new([3; 32]);
+    assert_eq!(second[0].process(&fork), Outcome::NotGenuine);
+    let mut gap = genuine.clone();
+    gap.header.seq += 1;
+    assert_eq!(second[0].process(&gap), Outcome::NotGenuine);
     let fork = world.hub.vouch(fork);
     assert_eq!(second[0].process(&fork), Outcome::OutOfLine(OutOfLine::Fork));
     applied(second[0].process(&genuine));
