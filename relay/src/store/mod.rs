@@ -263,8 +263,8 @@ fn explain(folder: &Path, error: &DiskError) -> Failure {
             )
         }
         DiskError::Damaged | DiskError::Engine(_) | DiskError::Panicked => format!(
-            "{shown}: the store is damaged ({error}): move this folder away and start again; the relay then begins empty and rooms \
-             register again"
+            "{shown}: the store is damaged ({error}): move this folder away and start again; the relay then begins empty, and rooms \
+             made here have to be made anew"
         ),
     })
 }

@@ -41,7 +41,7 @@ pub(super) fn restore(disk: &Disk, relay: RelayId, unix_ms: u64) -> Result<(Vec<
                 found.damaged += 1;
                 tracing::error!(
                     room = room.short(),
-                    "a room's record is damaged and was removed: its members register it again when they call; check the disk"
+                    "a room's record is damaged and was removed: the room has to be made anew; check the disk"
                 );
                 disk.forget_room(room)?;
             }
