@@ -27,10 +27,10 @@ pub struct Visits {
     at: BTreeMap<(HostId, u64), Visit>,
     /// Subscriptions that are asked for and not answered, by the asker's session and request.
     asked: BTreeMap<(SessionKey, u64), TrackId>,
-    /// How the remote of a session marks a track.
-    aliases: BTreeMap<(SessionKey, TrackId), Alias>,
-    /// How often a track was subscribed to on a session: whoever comes again begins again with what is retained.
-    subscribed: BTreeMap<From, u32>,
+    /// What the remote of a session means by an alias.
+    tracks: BTreeMap<From, TrackId>,
+    /// How often a track was asked for on a session: whoever asks again begins again with what is retained.
+    subscribed: BTreeMap<(SessionKey, TrackId), u32>,
     visits: u64,
 }
 
@@ -38,16 +38,13 @@ impl Visits {
     /// A relay asks another one for a track.
     pub fn on_subscribe(&mut self, session: SessionKey, request: u64, track: TrackId) {
         self.asked.insert((session, request), track);
-        if let Some(alias) = self.aliases.get(&(session, track)) {
-            *self.subscribed.entry((session, *alias)).or_default() += 1;
-        }
+        *self.subscribed.entry((session, track)).or_default() += 1;
     }
 
     /// It gets it.
     pub fn on_subscribed(&mut self, session: SessionKey, request: u64, alias: Alias) {
         if let Some(track) = self.asked.remove(&(session, request)) {
-            self.aliases.insert((session, track), alias);
-            self.subscribed.entry((session, alias)).or_insert(1);
+            self.tracks.insert((session, alias), track);
         }
     }
 
@@ -90,7 +87,9 @@ impl Visits {
         let before = visit.session.replace(from.0);
         if before == Some(from.0) {
             visit.times += 1;
-            let most = self.subscribed.get(&from).copied().unwrap_or(1);
+            // Before the first answer it is not known which track it is: then it came by the first subscription.
+            let track = self.tracks.get(&from);
+            let most = track.and_then(|track| self.subscribed.get(&(from.0, *track))).copied().unwrap_or(1);
             if visit.times <= most {
                 return Ok(());
             }
