@@ -133,6 +133,11 @@ impl Roster {
         self.seats.get(&leaf).map(|seat| &seat.key)
     }
 
+    /// Whether what was sealed on this leaf in this epoch was sealed by whoever sits there now.
+    pub(crate) fn is_of_now(&self, leaf: u16, epoch: u64) -> bool {
+        self.seats.get(&leaf).is_some_and(|seat| seat.participant.joined_epoch <= epoch)
+    }
+
     /// An object of this leaf opened.
     pub(crate) fn on_heard(&mut self, leaf: u16, now: Duration) -> Option<Event> {
         let seat = self.seats.get_mut(&leaf)?;
@@ -259,6 +264,7 @@ mod tests {
             all.iter().map(|one| (one.id.leaf(), one.joined_epoch, one.host)).collect::<Vec<_>>(),
             [(0, 1, true), (2, 2, false)]
         );
+        assert!(roster.is_of_now(2, 2) && !roster.is_of_now(2, 1) && !roster.is_of_now(1, 2));
         // Another key on the same leaf is another participant; the same key on another leaf has moved.
         let before = roster.id(2);
         let events = roster.update(&[member(0, 0), member(2, 3), member(5, 2)], 4, Duration::ZERO, |_| Departure::Reaped);

@@ -144,6 +144,8 @@ impl fmt::Debug for Sealer {
 pub(crate) struct Opened {
     /// Who sealed it and on which stream.
     pub(crate) kid: Kid,
+    /// In which epoch.
+    pub(crate) epoch: u64,
     /// What was inside.
     pub(crate) plain: Bytes,
 }
@@ -242,7 +244,7 @@ impl Opener {
             }
         };
         let plain = plain.map_err(NotOpened::Refused)?;
-        Ok(Opened { kid, plain })
+        Ok(Opened { kid, epoch: number, plain })
     }
 }
 

@@ -85,8 +85,10 @@ pub(super) enum Next {
 }
 
 enum Attached {
-    /// No session, or the relay has not answered.
+    /// No session.
     No,
+    /// Asked.
+    Asked,
     /// Refused; asked again then.
     Again { at: Duration },
     /// Proved; the capability is renewed then.
@@ -205,7 +207,7 @@ impl Joined {
         let claim = AttachClaim { relay, authority: "", nonce: &nonce, room, instance, generation, role: 0 };
         let signature = self.access_key.sign(Label::Attach, &claim.bytes());
         let Some(capability) = self.capability(ctx) else { return };
-        self.attached = Attached::No;
+        self.attached = Attached::Asked;
         let attach = Attach { room, instance, generation, role: 0, signature, capability };
         ctx.ask(Request::Attach(attach), Ask::Attach);
     }
@@ -219,6 +221,9 @@ impl Joined {
     }
 
     fn on_attached(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        if !matches!(self.attached, Attached::Asked) {
+            return;
+        }
         self.attached = Attached::Yes { renew_at: ctx.now.mono + CAPABILITY_LIFE / 2 };
         self.attach_refusals = 0;
         // We did not listen until now.
@@ -262,7 +267,7 @@ impl Joined {
     }
 
     fn on_looked_up(&mut self, resolved: &Resolved, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
-        if self.is_attached() {
+        if !matches!(self.attached, Attached::Again { .. }) {
             return Next::Stay;
         }
         if resolved.instance != self.place.instance {

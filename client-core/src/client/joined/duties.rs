@@ -39,7 +39,7 @@ impl Joined {
         match self.attached {
             Attached::Again { at } if at <= now => self.attach(ctx),
             Attached::Yes { renew_at } if renew_at <= now => self.renew(ctx),
-            Attached::No | Attached::Again { .. } | Attached::Yes { .. } => {}
+            Attached::No | Attached::Asked | Attached::Again { .. } | Attached::Yes { .. } => {}
         }
         if self.is_attached() {
             self.watch_over(ctx);
@@ -63,7 +63,7 @@ impl Joined {
     /// When something is due.
     pub(in crate::client) fn next_timeout(&self, now: Now) -> Option<Duration> {
         let attached = match self.attached {
-            Attached::No => None,
+            Attached::No | Attached::Asked => None,
             Attached::Again { at } => Some(at),
             Attached::Yes { renew_at } => Some(renew_at),
         };

@@ -63,9 +63,9 @@ impl Joined {
     /// Opens an object, or keeps it for an epoch that has not come, or refuses it.
     fn open(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) -> Option<(Arrived, Opened)> {
         match self.opener.open(&self.identity(&arrived), &arrived.payload) {
-            Ok(opened) if self.roster.id(opened.kid.leaf).is_none() => {
-                // Whoever was removed is not heard any more, even where an old key still opens it. It may be nobody's
-                // fault: they may not know yet.
+            Ok(opened) if !self.roster.is_of_now(opened.kid.leaf, opened.epoch) => {
+                // Whoever was removed is not heard any more, even where an old key still opens it and the leaf is somebody
+                // else's by now. It may be nobody's fault: they may not know yet.
                 ctx.core.stats.count_refused(OpenError::WrongSender);
                 None
             }
@@ -250,7 +250,7 @@ impl Joined {
     }
 
     fn is_ours(&mut self, track: conclave_federation::id::TrackId) -> bool {
-        self.own.by_id(track).is_some() || self.publisher.local(track).is_some()
+        self.own.was(track) || self.own.by_id(track).is_some() || self.publisher.local(track).is_some()
     }
 
     fn on_knock(&mut self, arrived: &Arrived, ctx: &mut Ctx<'_, impl Outlet>) {

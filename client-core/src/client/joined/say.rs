@@ -27,6 +27,9 @@ use crate::{
 /// Messages that wait for a session; more are refused with a warning.
 const MAX_WAITING_CHAT: usize = 64;
 
+/// Former names that are remembered: of a few sessions that were lost in a row.
+const MAX_FORMER: usize = 64;
+
 /// Messages of which it is remembered that somebody may not have got them.
 const MAX_SAID: usize = 64;
 
@@ -43,6 +46,8 @@ pub(super) struct Own {
     /// The epoch under which the catalog was sealed last; `None`: it has to be said.
     catalog_epoch: Option<u64>,
     waiting: VecDeque<Message>,
+    /// Names that our tracks had in earlier sessions: the relay may still list them.
+    former: VecDeque<TrackId>,
     /// Said, but not everybody has shown yet that they got it.
     said: VecDeque<Said>,
 }
@@ -68,6 +73,7 @@ impl Own {
             catalog_number: 1,
             catalog_epoch: None,
             waiting: VecDeque::new(),
+            former: VecDeque::new(),
             said: VecDeque::new(),
         }
     }
@@ -88,6 +94,19 @@ impl Own {
 
     pub(super) fn tracks(&mut self) -> [&mut OwnTrack; 3] {
         [&mut self.catalog, &mut self.control, &mut self.chat]
+    }
+
+    /// A track of ours has another name now.
+    pub(super) fn on_renamed(&mut self, former: TrackId) {
+        self.former.push_back(former);
+        while self.former.len() > MAX_FORMER {
+            self.former.pop_front();
+        }
+    }
+
+    /// Whether a track was ours.
+    pub(super) fn was(&self, track: TrackId) -> bool {
+        self.former.contains(&track)
     }
 
     pub(super) fn by_id(&mut self, id: TrackId) -> Option<&mut OwnTrack> {

@@ -92,8 +92,10 @@ impl Joined {
         if let Some(own) = self.own.by_id(id) {
             let new = random_track(&mut ctx.core.rng);
             own.rename(new);
+            self.own.on_renamed(id);
             self.ask_publish(new, Class::Reliable, ctx);
         } else if let (Some(class), Some(new)) = (class, self.publisher.rename(id, &mut ctx.core.rng)) {
+            self.own.on_renamed(id);
             self.own.catalog_changed();
             self.ask_publish(new, class, ctx);
             self.say_catalog(ctx);
