@@ -39,6 +39,10 @@ use crate::{
 /// Control bytes that may wait for a remote that does not read; then the session ends with `slow`.
 const MAX_BACKLOG: usize = 2 * MAX_LARGE_MESSAGE;
 
+/// Stream bytes that may overtake the greeting: what a relay has to say in the round trip after it. Streams wait for their own
+/// losses only, so a lost greeting lets all others arrive before it.
+const MAX_EARLY: usize = 1024 * 1024;
+
 /// Events that may wait between two calls of [`Session::next_event`]; drained by the owner after every input, so only a bug reaches it.
 const MAX_EVENTS: usize = 65_536;
 
@@ -89,6 +93,14 @@ enum Stage {
     Active,
 }
 
+/// Bytes of a stream that overtook the greeting.
+struct Early {
+    stream: StreamKey,
+    kind: StreamKind,
+    bytes: Bytes,
+    fin: bool,
+}
+
 enum Incoming {
     Uni(StreamReader),
     /// A request of the remote, or the answer to one of ours.
@@ -103,6 +115,8 @@ pub struct Session<T> {
     stage: Stage,
     control: MessageReader,
     streams: HashMap<StreamKey, Incoming>,
+    early: VecDeque<Early>,
+    early_bytes: usize,
     outgoing: HashMap<StreamKey, Outgoing>,
     backlog: usize,
     requests: Table<T>,
@@ -124,6 +138,8 @@ impl<T> Session<T> {
             stage: Stage::Active,
             control: MessageReader::control(),
             streams: HashMap::new(),
+            early: VecDeque::new(),
+            early_bytes: 0,
             outgoing: HashMap::new(),
             backlog: 0,
             requests: Table::new(),
@@ -171,12 +187,44 @@ impl<T> Session<T> {
         outlet: &mut impl Outlet,
     ) -> Result<(), Fault> {
         match kind {
-            StreamKind::Control => self.on_control(now, &bytes, fin, outlet),
-            StreamKind::Uni => self.on_uni(stream, bytes, fin),
-            StreamKind::Bidi => self.on_bidi(stream, &bytes, fin),
-        }?;
+            StreamKind::Control => {
+                self.on_control(now, &bytes, fin, outlet)?;
+                self.on_overtaken()?;
+            }
+            StreamKind::Uni | StreamKind::Bidi if matches!(self.stage, Stage::Dialling(_)) => {
+                self.keep_early(Early { stream, kind, bytes, fin })?;
+            }
+            StreamKind::Uni => self.on_uni(stream, bytes, fin)?,
+            StreamKind::Bidi => self.on_bidi(stream, &bytes, fin)?,
+        }
         if self.events.len() > MAX_EVENTS {
             return Err(Fault::new(Code::RATE, "too much at once: send less in one go"));
+        }
+        Ok(())
+    }
+
+    /// The acceptor speaks as soon as it has greeted, and its greeting may come last. The dialler has no such excuse: it
+    /// says nothing before the greeting.
+    fn keep_early(&mut self, early: Early) -> Result<(), Fault> {
+        self.early_bytes = self.early_bytes.saturating_add(early.bytes.len());
+        if self.early_bytes > MAX_EARLY || self.early.len() >= MAX_OPEN_STREAMS {
+            return Err(Fault::new(Code::FULL, "too much before the greeting: wait for an answer first"));
+        }
+        self.early.push_back(early);
+        Ok(())
+    }
+
+    /// What overtook the greeting is taken now.
+    fn on_overtaken(&mut self) -> Result<(), Fault> {
+        if !self.is_active() {
+            return Ok(());
+        }
+        self.early_bytes = 0;
+        while let Some(early) = self.early.pop_front() {
+            match early.kind {
+                StreamKind::Uni => self.on_uni(early.stream, early.bytes, early.fin)?,
+                StreamKind::Control | StreamKind::Bidi => self.on_bidi(early.stream, &early.bytes, early.fin)?,
+            }
         }
         Ok(())
     }
@@ -304,6 +352,7 @@ impl<T> Session<T> {
 
     /// The remote gave up a stream.
     pub fn on_reset(&mut self, stream: StreamKey) {
+        self.early.retain(|early| early.stream != stream);
         match self.streams.remove(&stream) {
             Some(Incoming::Uni(_)) => self.events.push_back(Event::StreamEnded(stream, false)),
             Some(Incoming::Bidi(_) | Incoming::Ignored) => {

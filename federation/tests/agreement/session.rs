@@ -382,3 +382,39 @@ fn a_closed_session_hands_back_what_was_not_answered() {
     client.session.request(at(0), resolve(), "open", &mut client.wire);
     assert_eq!(client.session.into_unanswered(), ["open"]);
 }
+
+#[test]
+fn regression_streams_that_overtake_the_greeting_wait_for_it() {
+    // A relay speaks as soon as it has greeted. When the packet with the greeting was lost, its other streams came first,
+    // and the dialler closed a good session.
+    let (mut client, mut alder) = pair(&Local::Client, &alder());
+    for sent in client.wire.take() {
+        let Sent::Data(stream, bytes) = sent else { panic!("only the hello") };
+        alder.feed(stream, StreamKind::Control, bytes, false).expect("a good hello");
+    }
+    let greeting = alder.wire.take();
+    let header = GroupHeader { alias: Alias::new(9), group: 4, layer: 0, flags: 0, priority: 2 };
+    client.feed(StreamKey(40), StreamKind::Uni, header.encode(), false).expect("early, and kept");
+    client.feed(StreamKey(41), StreamKind::Uni, header.encode(), false).expect("early, and kept");
+    client.session.on_reset(StreamKey(41));
+    assert!(client.events().is_empty());
+    for sent in greeting {
+        let Sent::Data(stream, bytes) = sent else { panic!("only the greeting") };
+        client.feed(stream, StreamKind::Control, bytes, false).expect("a good greeting");
+    }
+    let events = client.events();
+    assert!(
+        matches!(&events[..], [Event::Active(_), Event::Piece(StreamKey(40), Piece::Group(seen))] if *seen == header),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn what_comes_before_the_greeting_is_bounded_and_before_the_hello_a_violation() {
+    let (mut client, mut alder) = pair(&Local::Client, &alder());
+    let piece = Bytes::from(vec![0; 100_000]);
+    let fault = (0..100).find_map(|_| client.feed(StreamKey(40), StreamKind::Uni, piece.clone(), false).err());
+    assert_eq!(fault.map(|fault| fault.code), Some(Code::FULL));
+    let fault = alder.feed(StreamKey(40), StreamKind::Uni, piece, false).err();
+    assert_eq!(fault.map(|fault| fault.code), Some(Code::VIOLATION));
+}
