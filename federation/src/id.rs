@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::proof::VerifyingKey;
+use crate::key::VerifyingKey;
 
 macro_rules! id_bytes {
     ($(#[$doc:meta])* $name:ident, $len:literal) => {

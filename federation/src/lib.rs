@@ -7,7 +7,7 @@
 //!      |       |      |        |                |
 //!      +-------+------+--------+---- wire ------+
 //!                                     |
-//!                           id   track   limits
+//!                       id   key   track   limits
 //! ```
 //!
 //! Invariants:
@@ -28,6 +28,7 @@
 
 pub mod id;
 pub mod io;
+pub mod key;
 pub mod limits;
 pub mod log;
 pub mod peering;

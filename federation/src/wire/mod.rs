@@ -5,6 +5,7 @@
 
 pub mod code;
 mod codec;
+mod control;
 pub mod message;
 pub mod object;
 pub mod stream;
