@@ -56,6 +56,10 @@ impl World {
         }
     }
 
+    pub(super) fn is_founder(&self, number: PersonNo) -> bool {
+        self.story.acts.iter().any(|(_, act)| *act == Act::Found(number))
+    }
+
     fn host(&self, place: Place) -> HostId {
         match place {
             Place::Relay(number) => self.relays[number].host,
@@ -111,8 +115,7 @@ impl World {
 
     /// Somebody comes, or tries again, with a new client; the first one founds the room.
     pub(super) fn join(&mut self, number: PersonNo) {
-        let founder = self.story.acts.iter().any(|(_, act)| *act == Act::Found(number));
-        if self.link.is_none() && !founder {
+        if self.link.is_none() && !self.is_founder(number) {
             let life = self.people[number.0].life;
             return self.after(Duration::from_millis(300), What::TryAgain { person: number.0, life });
         }

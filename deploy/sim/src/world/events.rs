@@ -38,6 +38,7 @@ impl World {
         match event {
             Event::RoomCreated { link } => self.link = Some(link),
             Event::Joined { me, roster, epoch, safety_code, .. } => {
+                self.begun = true;
                 let person = &mut self.people[number];
                 let again = person.me.replace(me).is_some();
                 person.between = false;
@@ -186,6 +187,10 @@ impl World {
         self.people[number].trouble = Some(error.to_string());
         self.check.chats.excuse(who);
         self.check.chats.excuse_author(who);
+        if !self.begun && self.is_founder(who) {
+            // The room went with them: they found another one.
+            self.link = None;
+        }
         if was_in && stage != Stage::Leaving {
             self.check.note(Rule::Honest, Err(format!("{who:?} was in the room and fell out: {error}")));
         }

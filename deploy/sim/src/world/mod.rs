@@ -105,6 +105,8 @@ pub struct World {
     owners: BTreeMap<HostId, Id>,
     timers: BinaryHeap<Reverse<Timer>>,
     link: Option<Link>,
+    /// Whether anybody has been in the room yet.
+    begun: bool,
     /// Who has to be in the room at the end.
     wanted: BTreeSet<PersonNo>,
     check: Check,
@@ -154,6 +156,7 @@ impl World {
             owners,
             timers: BinaryHeap::new(),
             link: None,
+            begun: false,
             wanted: BTreeSet::new(),
             check: Check::default(),
             trace: Trace::default(),
