@@ -348,6 +348,11 @@ impl Shard {
                 if let Some(alias) = tag.binds {
                     if let Answer::Subscribed(subscribed) = &answer {
                         connection.bind(subscribed.alias, alias);
+                        if let Some(window) = self.tracks.get_mut(&alias).and_then(Fanout::window_mut) {
+                            let before = count(window.bytes());
+                            window.on_resumed();
+                            stats.retained = (stats.retained + count(window.bytes())).saturating_sub(before);
+                        }
                     }
                     if connection.on_binding() {
                         let mut arrived = Vec::new();

@@ -107,6 +107,19 @@ impl Window {
         true
     }
 
+    /// Its sender may be another one now, or the same one with a clock that went back: what it numbers by its clock begins
+    /// anew, and it says again all that still counts. Logs and what participants say go on by their own numbers.
+    pub(crate) fn on_resumed(&mut self) {
+        match self.retention {
+            Retention::Whole | Retention::Bounded => {}
+            Retention::Aged(_) | Retention::CurrentGroup => {
+                self.last = None;
+                self.objects.clear();
+                self.bytes = 0;
+            }
+        }
+    }
+
     fn trim(&mut self, now: Duration, tight: bool) {
         let (objects, bytes) = match self.retention {
             Retention::Whole if !tight => {
@@ -245,6 +258,19 @@ mod tests {
         push(&mut window, 5, 1, 1);
         push(&mut window, 6, 0, 1);
         assert!(matches!(window.at(cursor), Found::Object(kept, _) if (kept.group, kept.object) == (6, 0)));
+    }
+
+    #[test]
+    fn a_resumed_directory_may_begin_before_the_old_one_and_a_log_may_not() {
+        let [mut directory, mut log] = [Retention::CurrentGroup, Retention::Whole].map(Window::new);
+        assert!(push(&mut directory, 5, 0, 1) && push(&mut log, 0, 5, 1));
+        let cursor = directory.start(Duration::ZERO, Start::Current);
+        let Found::Object(_, cursor) = directory.at(cursor) else { panic!("it is kept") };
+        directory.on_resumed();
+        log.on_resumed();
+        assert!(push(&mut directory, 4, 0, 1) && !push(&mut log, 0, 5, 1));
+        assert!(matches!(directory.at(cursor), Found::Object(kept, _) if kept.group == 4));
+        assert_eq!(directory.bytes(), directory.objects.iter().map(Kept::bytes).sum::<usize>());
     }
 
     #[test]

@@ -532,6 +532,32 @@ fn a_hub_that_starts_again_has_every_acknowledged_entry_and_its_followers_back()
 }
 
 #[test]
+fn regression_a_hub_whose_clock_went_back_is_still_heard() {
+    // The hub counts the groups of its directory and of its mailbox from its clock. It was started anew before its clock was
+    // set, and its followers took all that it said for what they had already: nobody behind them saw a new track or a knock
+    // again.
+    let mut world = World::new(2);
+    let (room, _founder) = world.call(0);
+    let far = world.member(1, &room);
+    let [directory, requests] =
+        [TrackId::DIRECTORY, TrackId::REQUESTS].map(|track| world.subscribe(far, &room, track.0, Start::From(0)));
+    let early = world.client(1);
+    world.begin(early, Request::Join(room.knock(1, b"before", world.unix())));
+    world.clock_back = 60_000;
+    world.restart(0, &[1]);
+    world.pass(seconds(3));
+    assert!(world.link(0, 1).is_some());
+    let back = world.member(0, &room);
+    world.publish(back, &room, 600, Class::Reliable);
+    assert_eq!(listed(&world.clients[far].reliable_of(directory)), [TrackId(600)]);
+    world.subscribe(far, &room, 600, Start::From(0));
+    let before = world.clients[far].reliable_of(requests).len();
+    let joiner = world.client(0);
+    world.begin(joiner, Request::Join(room.knock(2, b"after", world.unix())));
+    assert_eq!(world.clients[far].reliable_of(requests).len(), before + 1);
+}
+
+#[test]
 fn the_directory_begins_with_all_there_is_and_goes_on_with_changes() {
     let mut world = World::new(2);
     let (room, founder) = world.call(0);

@@ -282,6 +282,8 @@ pub(crate) struct World {
     pub(crate) writes: Vec<(usize, Write)>,
     /// Pairs that cannot reach each other.
     pub(crate) unreachable: BTreeSet<(usize, usize)>,
+    /// By how much the wall clock was set back, milliseconds.
+    pub(crate) clock_back: u64,
 }
 
 pub(crate) fn relay_key(at: usize) -> SigningKey {
@@ -329,6 +331,7 @@ impl World {
             held: VecDeque::new(),
             writes: Vec::new(),
             unreachable: BTreeSet::new(),
+            clock_back: 0,
         };
         for (at, config) in configs.into_iter().enumerate() {
             world.relays.push(Relay { node: Node::new(config, [9; 32], Vec::new()), id: relay_id(at), wait: None, stopped: 0 });
@@ -339,7 +342,7 @@ impl World {
     }
 
     pub(crate) fn unix(&self) -> u64 {
-        UNIX + u64::try_from(self.now.as_millis()).unwrap()
+        UNIX + u64::try_from(self.now.as_millis()).unwrap() - self.clock_back
     }
 
     fn time(&self) -> Now {
