@@ -1,0 +1,128 @@
+//! What goes wrong, in sentences that say what to do.
+
+use conclave_federation::{io::DialError, record::RecordError, wire::code::Code};
+
+/// Something that people should know, and that ends nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Warning {
+    /// The entry relay was accepted without knowing its key.
+    #[error("this relay's key was not known before: name it as <relay id>@host:port to be sure who answers")]
+    UnpinnedRelay,
+    /// A chat message is longer than allowed.
+    #[error("the message is longer than 4 KiB and was not sent: send it in parts")]
+    ChatTooLong,
+    /// Chat before joining or faster than it can go.
+    #[error("the message was not sent: wait until you are in the room, or write more slowly")]
+    ChatNotSent,
+    /// A track could not be announced.
+    #[error("the track could not be published ({}): unpublish another, or try again", .0.name())]
+    PublishRefused(Code),
+    /// Too many tracks.
+    #[error("the track was not published, because a participant may have at most 16: unpublish another")]
+    TooManyTracks,
+    /// A frame is larger than any object may be.
+    #[error("a frame larger than 4 MiB was dropped: lower the encoder's rate")]
+    FrameTooLarge,
+    /// A track of somebody else cannot be had.
+    #[error("somebody's track cannot be received ({}): their relay or the link to it has a problem", .0.name())]
+    SubscribeRefused(Code),
+    /// The group had to be entered anew.
+    #[error("this client had lost the thread of the room and came back in by itself")]
+    Rejoined,
+    /// The hub showed two histories, or a chain that does not fit.
+    #[error("the hub showed a history of the room that does not fit the one seen before: compare the safety codes")]
+    HistoryMismatch,
+    /// The box of an epoch contradicts the room's record.
+    #[error("a participant's commit disagrees with the room's record: compare the safety codes")]
+    RecordMismatch,
+}
+
+/// Why an object was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not an SFrame object, or not what is inside one.
+    #[error("the object is not what a participant sends")]
+    Malformed,
+    /// Made for an epoch that is gone or unknown.
+    #[error("the object belongs to an epoch whose key is not held")]
+    UnknownKey,
+    /// Made before this client was in the room.
+    #[error("the object is from before we joined")]
+    BeforeJoin,
+    /// Not made with the key and for the place it claims.
+    #[error("the object was not sealed for this place by anybody in the room")]
+    Forged,
+    /// Seen before, or older than the replay window.
+    #[error("the object was seen before")]
+    Replayed,
+    /// Sealed by somebody else than the track's owner.
+    #[error("the object was sealed by somebody who does not own the track")]
+    WrongSender,
+    /// The signature inside does not verify.
+    #[error("the signature inside the object does not verify")]
+    BadSignature,
+    /// A bound was reached.
+    #[error("more was sent than is held: the oldest is dropped")]
+    TooMuch,
+}
+
+/// Why a client cannot go on. Every sentence says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The link is not of this room's record.
+    #[error("the link does not open this room: ask for a fresh one")]
+    LinkInvalid,
+    /// The hub does not know the room.
+    #[error("the room is not known at its hub: ask for a fresh link, or for the relay that the room was made at")]
+    UnknownRoom,
+    /// The record's life is over.
+    #[error("the room has expired: ask for a fresh link, and check this device's clock")]
+    RoomExpired,
+    /// The record does not verify.
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    /// No answer from the entry relay.
+    #[error("the relay cannot be reached: {0}")]
+    RelayUnreachable(DialError),
+    /// Somebody else answers there.
+    #[error("the relay did not prove the expected key: check its id, or ask its operator")]
+    WrongRelayKey,
+    /// It speaks another version.
+    #[error("this client and the relay have no version in common: update the older one")]
+    NoCommonVersion,
+    /// The entry relay does not know the room's hub.
+    #[error("this relay does not know the room's hub: ask its operator to add it, or join through another relay ({words})")]
+    UnknownHub {
+        /// The relay's own words.
+        words: String,
+    },
+    /// A relay or the hub said no.
+    #[error("refused ({}): {words}", .code.name())]
+    Refused {
+        /// Why.
+        code: Code,
+        /// The relay's own words.
+        words: String,
+    },
+    /// Somebody in the room said no.
+    #[error("somebody in the room refused the request: ask them whether you may come in")]
+    Declined,
+    /// Nobody in the room answered the request.
+    #[error("nobody in the room answered: try again when somebody is there, or ask them whether you may come in")]
+    NobodyAnswered,
+    /// The call is over, and only who was in the room can begin the next one.
+    #[error("nobody is in the room, and only its founder can begin a call: try again when they are there")]
+    NobodyThere,
+    /// The room is full.
+    #[error("the room is full: try again when somebody has left")]
+    Full,
+    /// What came in answer to the request does not fit the room.
+    #[error("the answer to the request to join does not fit the room: compare the link, then try again")]
+    BadWelcome,
+    /// Reconnecting came to nothing for too long.
+    #[error("the connection was lost and could not be made again: check the network, then join again")]
+    ConnectionLost,
+    /// The others removed this client, and it could not come back.
+    #[error("this client was removed from the room: ask for a fresh link")]
+    Removed,
+}
