@@ -262,31 +262,36 @@ fn an_object_may_come_once_more_for_each_new_subscription() {
 #[test]
 fn chat_that_repeats_changes_or_stays_away_is_a_violation() {
     let mut chats = Chats::default();
-    let first = chats.say(ALICE, BTreeSet::from([BOB]));
-    let second = chats.say(ALICE, BTreeSet::from([BOB]));
+    let first = chats.say(ALICE, 5, BTreeSet::from([BOB]));
+    let second = chats.say(ALICE, 5, BTreeSet::from([BOB]));
     assert!(chats.check_all().unwrap_err().contains("never heard"));
     assert_eq!(chats.on_heard(BOB, Some(ALICE), &second), Ok(()));
     assert!(chats.on_heard(BOB, Some(ALICE), &second).unwrap_err().contains("twice"));
     assert!(chats.on_heard(BOB, Some(ALICE), &first).unwrap_err().contains("after number"));
     assert_eq!(chats.check_all(), Ok(()));
     assert!(chats.on_heard(BOB, Some(ALICE), "something else").is_err());
-    let third = chats.say(ALICE, BTreeSet::new());
+    let third = chats.say(ALICE, 5, BTreeSet::new());
     assert!(chats.on_heard(BOB, Some(PersonNo(5)), &third).is_err());
 }
 
 #[test]
 fn nobody_waits_for_what_was_never_sent_or_for_those_who_went() {
     let mut chats = Chats::default();
-    chats.say(ALICE, BTreeSet::from([BOB]));
+    chats.say(ALICE, 5, BTreeSet::from([BOB]));
     chats.on_not_sent(ALICE);
     assert_eq!(chats.check_all(), Ok(()));
-    chats.say(ALICE, BTreeSet::from([BOB]));
+    chats.say(ALICE, 5, BTreeSet::from([BOB]));
+    chats.on_away(BOB, 13);
+    assert!(chats.check_all().is_err());
+    chats.on_away(BOB, 14);
+    assert_eq!(chats.check_all(), Ok(()));
+    chats.say(ALICE, 5, BTreeSet::from([BOB]));
     chats.excuse(BOB);
     assert_eq!(chats.check_all(), Ok(()));
-    chats.say(ALICE, BTreeSet::from([BOB]));
+    chats.say(ALICE, 5, BTreeSet::from([BOB]));
     chats.excuse_author(ALICE);
     assert_eq!(chats.check_all(), Ok(()));
-    chats.say(ALICE, BTreeSet::from([BOB]));
+    chats.say(ALICE, 5, BTreeSet::from([BOB]));
     assert!(chats.check_all().is_err());
 }
 

@@ -74,6 +74,16 @@ impl Visits {
         if self.published.contains_key(&object) { self.visit(relay, from, object, payload.len(), is_open) } else { Ok(()) }
     }
 
+    /// How often an object may come on one session: once for each time that its track was asked for. Before the first
+    /// answer it is not known which track it is: then any that is asked for may be it.
+    fn most(&self, from: From) -> u32 {
+        let times = |track: &TrackId| self.subscribed.get(&(from.0, *track)).copied().unwrap_or(1);
+        match self.tracks.get(&from) {
+            Some(track) => times(track),
+            None => self.asked.range((from.0, 0)..=(from.0, u64::MAX)).map(|(_, track)| times(track)).max().unwrap_or(1),
+        }
+    }
+
     fn visit(
         &mut self,
         relay: HostId,
@@ -83,13 +93,11 @@ impl Visits {
         is_open: impl Fn(SessionKey) -> bool,
     ) -> Result<(), String> {
         self.visits += 1;
+        let most = self.most(from);
         let visit = self.at.entry((relay, object)).or_default();
         let before = visit.session.replace(from.0);
         if before == Some(from.0) {
             visit.times += 1;
-            // Before the first answer it is not known which track it is: then it came by the first subscription.
-            let track = self.tracks.get(&from);
-            let most = track.and_then(|track| self.subscribed.get(&(from.0, *track))).copied().unwrap_or(1);
             if visit.times <= most {
                 return Ok(());
             }

@@ -134,10 +134,15 @@ impl World {
             return;
         }
         let members = self.people[number].members();
-        let is_there = |person: &&Person| person.stage == Stage::In && person.me.is_some_and(|me| members.contains(&me));
+        let epoch = self.people[number].epoch;
+        // Who came back on another leaf later than the author knows is not who the author speaks to.
+        let is_there = |person: &&Person| {
+            let me = person.me.filter(|_| person.stage == Stage::In && person.since <= epoch);
+            me.is_some_and(|me| members.contains(&me))
+        };
         let listeners = self.people.iter().filter(is_there).map(|person| person.number);
         let listeners = listeners.filter(|listener| listener.0 != number).collect();
-        let text = self.check.chats.say(PersonNo(number), listeners);
+        let text = self.check.chats.say(PersonNo(number), epoch, listeners);
         self.command(number, Command::Chat { text });
     }
 

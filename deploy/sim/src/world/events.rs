@@ -42,6 +42,7 @@ impl World {
                 let person = &mut self.people[number];
                 let again = person.me.replace(me).is_some();
                 person.between = false;
+                person.since = epoch;
                 person.was.insert(me);
                 person.names.insert(me);
                 person.set_roster(roster);
@@ -180,6 +181,10 @@ impl World {
         let Ended::Failed(error) = ended else {
             if stage != Stage::Leaving {
                 self.check.note(Rule::Honest, Err(format!("{who:?} left and was not asked to")));
+            }
+            if self.wanted.contains(&who) {
+                // They were called back while they were on their way out.
+                self.join(who);
             }
             return;
         };

@@ -208,6 +208,11 @@ impl World {
     pub(super) fn look(&mut self) {
         for number in 0..self.people.len() {
             let person = &self.people[number];
+            if !person.connected
+                && let Some(epoch) = self.check.groups.highest()
+            {
+                self.check.chats.on_away(PersonNo(number), epoch);
+            }
             if person.stage == Stage::In {
                 let roster = person.roster.keys().copied().collect();
                 let outcome = self.check.groups.on_roster(PersonNo(number), person.epoch, roster);

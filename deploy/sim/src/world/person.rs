@@ -78,6 +78,8 @@ pub(super) struct Person {
     pub(super) names: BTreeSet<ParticipantId>,
     pub(super) roster: BTreeMap<ParticipantId, Participant>,
     pub(super) epoch: u64,
+    /// The first epoch of their leaf.
+    pub(super) since: u64,
     pub(super) code: String,
     pub(super) tracks: [Track; 2],
     /// Why the last attempt to come in failed.
@@ -104,6 +106,7 @@ impl Person {
             names: BTreeSet::new(),
             roster: BTreeMap::new(),
             epoch: 0,
+            since: 0,
             code: String::new(),
             tracks: [Track::default(); 2],
             trouble: None,
