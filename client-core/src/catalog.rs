@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn a_catalog_is_version_number_and_lines_in_these_bytes() {
+        let key = SigningKey::from_seed([1; 32]);
+        let bytes = catalog(3, &[line(0x1122_3344_5566_7788, 1)]).sign(author(4), |label, body| key.sign(label, body));
+        let (body, signature) = bytes.split_at(bytes.len() - 64);
+        let expected = [
+            &[1][..],                                          // version
+            &[0, 0, 0, 3],                                     // number
+            &[0, 1],                                           // lines
+            &[0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88], // track
+            &[1, 2, 2],                                        // stream, camera, VP8
+            &[0, 4, b'd', b'e', b's', b'k'],                   // label
+            &[2, 128, 1, 104],                                 // 640 x 360
+        ];
+        assert_eq!(body, expected.concat());
+        let claim = [[5; 16].as_slice(), &[0, 0, 0, 2], &[0, 4], body].concat();
+        assert_eq!(signature, key.sign(Label::Catalog, &claim).as_bytes());
+    }
+
+    #[test]
     fn every_truncation_and_a_longer_one_are_refused() {
         let key = SigningKey::from_seed([1; 32]);
         let bytes = catalog(3, &[line(77, 0)]).sign(author(4), |label, body| key.sign(label, body));

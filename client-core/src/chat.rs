@@ -171,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_id_time_epoch_and_text_in_these_bytes() {
+        let key = SigningKey::from_seed([1; 32]);
+        let message = Message { id: [7; 16], unix_ms: 5, epoch: 2, text: Text::cut("hi") };
+        let bytes = message.sign(scene(3), |label, body| key.sign(label, body));
+        let (body, signature) = bytes.split_at(bytes.len() - 64);
+        let (time, said) = ([0, 0, 0, 0, 0, 0, 0, 5], [0, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(body, [[7; 16].as_slice(), &time, &said, &[0, 2, b'h', b'i']].concat());
+        let where_and_when = [[1; 16].as_slice(), &[0, 0, 0, 1], &[0, 0, 0, 0, 0, 0, 0, 3], b"transcript"].concat();
+        let claim = [where_and_when.as_slice(), &[7; 16], &time, &said, &sha256(&[b"hi"])].concat();
+        assert_eq!(signature, key.sign(Label::Chat, &claim).as_bytes());
+    }
+
+    #[test]
     fn transcripts_of_the_last_epochs_are_known() {
         let mut transcripts = Transcripts::default();
         for epoch in 0..20 {

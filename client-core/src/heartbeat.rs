@@ -239,6 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn a_heartbeat_is_epoch_place_counter_and_echoes_in_these_bytes() {
+        let key = SigningKey::from_seed([1; 32]);
+        let bytes = beat(9, &[Echo { leaf: 1, counter: 2 }]).sign(author(4), |label, body| key.sign(label, body));
+        let (body, signature) = bytes.split_at(bytes.len() - 64);
+        let expected = [
+            &[0, 0, 0, 0, 0, 0, 0, 3][..], // epoch
+            &[0, 0, 0, 0, 0, 0, 0, 4],     // seq
+            &[0; 32],                      // head
+            &[0, 0, 0, 9],                 // counter
+            &[0],                          // flags
+            &[0, 1, 0, 1, 0, 0, 0, 2],     // one echo: leaf 1, counter 2
+        ];
+        assert_eq!(body, expected.concat());
+        let claim = [[5; 16].as_slice(), &[0, 0, 0, 2], &[0, 4], body].concat();
+        assert_eq!(signature, key.sign(Label::Heartbeat, &claim).as_bytes());
+    }
+
+    #[test]
     fn heartbeats_come_before_their_period_is_over_and_not_all_at_once() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let mut pulse = Pulse::new(0, Duration::ZERO);

@@ -61,6 +61,9 @@ const CAPABILITY_LIFE: Duration = Duration::from_secs(30 * 60);
 /// How long the whole state waits for the catalogs of those who are here, before it is told without some of them.
 const CATALOG_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Events that wait for the whole state to be told; a relay that sends media and no log loses the oldest.
+const MAX_UNTOLD: usize = 1_024;
+
 /// Refusals to attach before it is given up: a hub that is out of reach may come back, for about two minutes.
 const MAX_ATTACH_REFUSALS: u32 = 60;
 
@@ -402,7 +405,13 @@ impl Joined {
                 | Event::TrackPublished(_)
                 | Event::TrackUnpublished { .. }
                 | Event::Epoch { .. } => {}
-                event => events.push_back(event),
+                event => {
+                    events.push_back(event);
+                    if events.len() > MAX_UNTOLD {
+                        events.pop_front();
+                        ctx.core.stats.events_dropped += 1;
+                    }
+                }
             },
         }
     }

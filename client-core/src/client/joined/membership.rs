@@ -145,6 +145,7 @@ impl Joined {
         for (before, after) in &applied.swapped {
             self.committer.on_gone(before.leaf, &before.key);
             self.pulse.forget(leaf(before.leaf));
+            self.own.on_swapped(leaf(before.leaf));
             if before.leaf != after.leaf {
                 self.forget_leaf(leaf(before.leaf), ctx);
             }
@@ -164,6 +165,7 @@ impl Joined {
         if !applied.added.is_empty() || !applied.swapped.is_empty() {
             self.welcome(ctx);
         }
+        self.say_waiting(ctx);
         self.try_held(ctx)
     }
 

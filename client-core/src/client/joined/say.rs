@@ -127,6 +127,16 @@ impl Own {
         self.said.retain(|said| !said.unheard.is_empty());
     }
 
+    /// Somebody comes back on a new leaf: what they had not shown to have, they cannot open any more.
+    pub(super) fn on_swapped(&mut self, leaf: u16) {
+        let (again, said) = std::mem::take(&mut self.said).into_iter().partition(|said| said.unheard.contains(&leaf));
+        self.said = said;
+        let again: VecDeque<Said> = again;
+        for said in again.into_iter().rev() {
+            self.waiting.push_front(said.message);
+        }
+    }
+
     /// Somebody is gone.
     pub(super) fn on_gone(&mut self, gone: u16) {
         for said in &mut self.said {
