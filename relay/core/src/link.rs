@@ -112,6 +112,8 @@ impl Links {
         let opened = match self.up.get(&relay) {
             None => Opened::First,
             Some(old) if keep_new(self.local, relay, dialled, old.dialled) => Opened::Instead(old.session),
+            // Not dialled at once with this one: whoever dials again has lost the old one, and we have not noticed yet.
+            Some(old) if old.since + LINK_PROVED <= now => Opened::Instead(old.session),
             Some(_) => return Opened::Duplicate,
         };
         self.up.insert(relay, new);
@@ -238,7 +240,11 @@ mod tests {
         assert_eq!(links.on_opened(Duration::ZERO, THERE, theirs, false), Opened::First);
         assert_eq!(links.on_opened(Duration::ZERO, THERE, ours, true), Opened::Instead(theirs));
         assert_eq!(links.on_opened(Duration::ZERO, THERE, SessionKey(3), false), Opened::Duplicate);
+        let soon = LINK_PROVED - Duration::from_millis(1);
+        assert_eq!(links.on_opened(soon, THERE, SessionKey(4), false), Opened::Duplicate);
+        // A relay that was killed and started again is not kept out until its old link is noticed to be dead.
         assert_eq!(links.session(THERE), Some(ours));
+        assert_eq!(links.on_opened(LINK_PROVED, THERE, SessionKey(5), false), Opened::Instead(ours));
     }
 
     #[test]
