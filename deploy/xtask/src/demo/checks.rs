@@ -136,9 +136,9 @@ fn frames_delivered(evidence: &Evidence<'_>) -> Check {
                 pair.receiver, pair.received, due, pair.kind, pair.publisher
             ));
         }
-        // The last count of somebody who was killed is up to a second old.
-        let killed = evidence.seats.iter().any(|seat| seat.part.name == pair.publisher && seat.killed_t.is_some());
-        if pair.received > pair.published && !killed {
+        // Only a report counts to the end: the last word of somebody who was killed, or is still here, is up to a second old.
+        let counted = evidence.seats.iter().any(|seat| seat.part.name == pair.publisher && seat.told.reported);
+        if pair.received > pair.published && counted {
             problems.push(format!("{} received more {} frames than {} published", pair.receiver, pair.kind, pair.publisher));
         }
     }

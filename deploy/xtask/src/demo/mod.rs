@@ -111,7 +111,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some((link, entry)) = stay.zip(joined) {
         eprintln!("\n  The call goes on. Its link:\n\n    {link}\n\n  Join it by hand with\n");
-        eprintln!("    {} join '{link}' --relay {entry} --name Guest\n\n  Ctrl-C ends it.", programs.participant.display());
+        eprintln!("    {} join '{link}' --relay {entry} --name Guest\n", programs.participant.display());
+        eprintln!("  Ctrl-C ends it; recordings and logs stay in {}", folder.path.display());
         call.stay();
     }
     drop(call);

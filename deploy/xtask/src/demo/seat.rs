@@ -135,6 +135,8 @@ pub(crate) struct Told {
     pub(crate) chats: Vec<(String, String)>,
     pub(crate) codes: BTreeMap<u64, String>,
     pub(crate) stats: Option<Stats>,
+    /// Whether `stats` is the last word.
+    pub(crate) reported: bool,
     pub(crate) warnings: Vec<String>,
     pub(crate) ended: Option<(String, bool)>,
     pub(crate) unread: Vec<String>,
@@ -164,7 +166,10 @@ impl Told {
                 self.codes.insert(epoch, safety_code);
             }
             Line::Stats(stats) => self.stats = Some(stats),
-            Line::Report(report) => self.stats = Some(report.stats),
+            Line::Report(report) => {
+                self.stats = Some(report.stats);
+                self.reported = true;
+            }
             Line::Warning { text } => self.warnings.push(text),
             Line::Ended { reason, ok } => self.ended = Some((reason, ok)),
             Line::Other => {}
