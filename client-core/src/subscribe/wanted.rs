@@ -113,14 +113,13 @@ impl Wanted {
         self.listed.len()
     }
 
-    /// A track disappeared from the directory.
+    /// A track disappeared from the directory. What comes goes on coming until our relay ends it, and what is asked for is
+    /// answered: a hub that was started anew lists nothing for a moment, and nobody's track has ended with that.
     pub(crate) fn unlist(&mut self, track: TrackId) {
         self.listed.remove(&track);
-        let Some(want) = self.tracks.get_mut(&track) else { return };
-        if let State::Active(alias) = want.state {
-            self.by_alias.remove(&alias);
+        if let Some(want) = self.tracks.get_mut(&track).filter(|want| matches!(want.state, State::Due(_))) {
+            want.state = State::Unlisted;
         }
-        want.state = State::Unlisted;
     }
 
     /// The directory as a whole: what is not in it is gone.
@@ -195,6 +194,10 @@ impl Wanted {
     pub(crate) fn on_refused(&mut self, track: TrackId, now: Duration) -> bool {
         let Some(want) = self.tracks.get_mut(&track).filter(|want| want.state == State::Asked) else { return false };
         want.refusals = want.refusals.saturating_add(1);
+        if !self.listed.contains_key(&track) && !track.is_reserved() {
+            want.state = State::Unlisted;
+            return false;
+        }
         want.state = State::Due(now + FIRST_RETRY * (1 << want.refusals.min(5)) / 2);
         want.refusals == WARN_AFTER
     }
@@ -327,7 +330,25 @@ mod tests {
     }
 
     #[test]
-    fn regression_the_second_answer_does_not_end_what_the_first_began() {
+    fn regression_a_track_that_is_not_listed_for_a_moment_goes_on() {
+        // The hub was started anew. Its first directory was empty, what came meanwhile was nobody's, and when the track was
+        // asked for again, the newest of it was taken first and the rest for seen.
+        let (mut wanted, track) = (Wanted::new(0, AT), TrackId(100));
+        due(&mut wanted, AT);
+        wanted.list(track, Class::Reliable, false, AT);
+        assert_eq!(due(&mut wanted, AT), [track]);
+        assert!(wanted.on_subscribed(track, Alias::new(5)));
+        wanted.unlist_others(|_| false);
+        assert_eq!(wanted.track(Alias::new(5)), Some((track, What::Reliable)));
+        wanted.list(track, Class::Reliable, false, AT);
+        assert_eq!(due(&mut wanted, AT), []);
+        wanted.unlist(track);
+        wanted.on_ended(Alias::new(5), AT);
+        assert_eq!((wanted.track(Alias::new(5)), due(&mut wanted, AT + FIRST_RETRY)), (None, vec![]));
+    }
+
+    #[test]
+    fn regression_what_is_asked_for_is_not_asked_for_twice() {
         // A publisher came back to the same relay: the directory took the track down and listed it again while the
         // subscription was on its way, and the answer to the second one had it unsubscribed.
         let (mut wanted, track) = (Wanted::new(0, AT), TrackId(100));
@@ -336,11 +357,23 @@ mod tests {
         assert_eq!(due(&mut wanted, AT), [track]);
         wanted.unlist(track);
         wanted.list(track, Class::Reliable, false, AT);
-        assert_eq!(due(&mut wanted, AT), [track]);
+        assert_eq!(due(&mut wanted, AT), []);
         assert!(wanted.on_subscribed(track, Alias::new(5)));
         assert!(wanted.on_subscribed(track, Alias::new(5)));
-        assert_eq!(wanted.track(Alias::new(5)), Some((track, What::Reliable)));
         assert!(!wanted.on_subscribed(track, Alias::new(6)));
+    }
+
+    #[test]
+    fn a_refused_track_that_is_not_listed_any_more_is_left() {
+        let (mut wanted, track) = (Wanted::new(0, AT), TrackId(100));
+        due(&mut wanted, AT);
+        wanted.list(track, Class::Reliable, false, AT);
+        due(&mut wanted, AT);
+        wanted.unlist(track);
+        assert!(!wanted.on_refused(track, AT));
+        assert_eq!(wanted.next_timeout(), None);
+        wanted.list(track, Class::Reliable, false, AT);
+        assert_eq!(due(&mut wanted, AT), [track]);
     }
 
     #[test]
@@ -389,9 +422,10 @@ mod tests {
     #[test]
     fn an_answer_to_what_is_not_wanted_any_more_has_to_be_taken_back() {
         let mut wanted = Wanted::new(0, AT);
-        wanted.list(TrackId(100), Class::Reliable, false, AT);
+        wanted.list(TrackId(100), Class::Groups, false, AT);
+        wanted.want_media(TrackId(100), AT);
         due(&mut wanted, AT);
-        wanted.unlist(TrackId(100));
+        assert_eq!(wanted.drop_media(TrackId(100)), None);
         assert!(!wanted.on_subscribed(TrackId(100), Alias::new(5)));
         wanted.on_subscribed(TrackId::LOG, Alias::new(6));
         wanted.on_ended(Alias::new(6), AT);
