@@ -8,8 +8,8 @@ use conclave_sim::{Outcome, Story, World};
 const RELAYS: usize = 3;
 const PEOPLE: usize = 8;
 
-/// Seeds of one test: four tests, so that two cores have something to do.
-const SEEDS: u64 = 6;
+/// Seeds of each of the four tests: two cores have something to do for half a minute.
+const SEEDS: u64 = 10;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

@@ -27,6 +27,8 @@ impl World {
                     self.join(person);
                 }
             }
+            // Only its founder can begin a call: the last one stays.
+            Act::Leave(person) | Act::Die(person) if self.is_alone(person) => {}
             Act::Leave(person) => {
                 self.wanted.remove(&person);
                 self.check.chats.excuse(person);
@@ -54,6 +56,11 @@ impl World {
             Act::Disk(relay, full) => self.relays[relay].store.full = full,
             Act::Forget(relay) => self.relays[relay].store.forget_newest(),
         }
+    }
+
+    /// Whether nobody else is in the room.
+    fn is_alone(&self, number: PersonNo) -> bool {
+        !self.people.iter().any(|person| person.number != number && person.stage == Stage::In)
     }
 
     pub(super) fn is_founder(&self, number: PersonNo) -> bool {
