@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+mod browser;
+mod call;
 mod demo;
 mod progress;
 mod shell;

@@ -2,34 +2,10 @@
 
 use std::time::Duration;
 
+use crate::call::seat::{Exit, Part};
+
 /// The operators, each with one relay.
 pub(crate) const OPERATORS: [&str; 3] = ["Alder", "Birch", "Cedar"];
-
-/// A participant of the demo.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    /// Its name in the call, before the marker is added.
-    pub(crate) name: &'static str,
-    /// Index into [`OPERATORS`].
-    pub(crate) operator: usize,
-    /// Files under `deploy/media` that it publishes.
-    pub(crate) publishes: &'static [&'static str],
-    /// A second video, as a screen share.
-    pub(crate) screen: Option<&'static str>,
-    /// When it comes, counted from the first participant's link.
-    pub(crate) comes: Duration,
-    /// When and how it goes, counted alike.
-    pub(crate) goes: Option<(Duration, Exit)>,
-}
-
-/// How a participant goes before the end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
-    /// Says so: SIGTERM, which the program takes as leaving.
-    Leaves,
-    /// `kill -9`.
-    Killed,
-}
 
 const fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

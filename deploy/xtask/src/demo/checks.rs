@@ -9,8 +9,8 @@ use super::{
     cast::{LATE_PART, OPERATORS},
     leaks::Found,
     links::{Crossing, Moment, crossings, unwatched},
-    seat::Seat,
 };
+use crate::call::seat::Seat;
 
 /// Of the frames that should have come, at least this share has to come on each track. A loopback loses nothing, but a
 /// machine that is busy with something else may drop a datagram.

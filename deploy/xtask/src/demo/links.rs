@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    cast::{LATE, OPERATORS},
-    metrics::Sample,
-};
+use super::cast::{LATE, OPERATORS};
+use crate::call::metrics::Sample;
 
 /// Bytes on links, by peer, direction and kind.
 pub(crate) const LINK_BYTES: &str = "conclave_relay_link_bytes_total";

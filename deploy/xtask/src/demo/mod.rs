@@ -5,16 +5,12 @@
 //! `deploy/glass`, which write down what an operator's relay received and sent, and what the room's secrets were, so that the
 //! one can be searched for the other.
 
-mod build;
 mod cast;
 mod checks;
 mod leaks;
 mod links;
 mod marks;
-mod metrics;
-mod relays;
 mod report;
-mod seat;
 mod table;
 
 use std::{
@@ -28,17 +24,20 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::{
-    build::Programs,
-    cast::{CAST, END, Exit, LATE, marker},
+    cast::{CAST, END, LATE, OPERATORS, marker},
     checks::Evidence,
     leaks::Needles,
     links::Moment,
-    relays::Relays,
     report::Report,
-    seat::{Heard, SECRETS, Seat, Stage, unix_ms},
     table::Table,
 };
 use crate::{
+    call::{
+        folder::Folder,
+        programs::{self, Programs},
+        relays::{self, Kind, Plan, Relays},
+        seat::{Exit, Heard, SECRETS, Seat, Stage, unix_ms},
+    },
     progress::{Task, heading},
     shell,
 };
@@ -74,13 +73,14 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     heading("building");
-    let programs = build::build()?;
-    let folder = Folder::new(options.keep.as_deref())?;
+    let programs = programs::build()?;
+    let folder = Folder::new("demo", options.keep.as_deref())?;
     let media = folder.path.join("media");
     marks::mark(&shell::root().join("deploy/media"), &media)?;
 
     heading("a call across three operators");
-    let relays = Relays::start(&programs, &folder.path)?;
+    let relays =
+        Relays::start(&programs, &Plan { operators: &OPERATORS, kind: Kind::Glass, web: None, tcp_only: None }, &folder.path)?;
     let mut call = Call::new(&programs, &relays, &media, &folder.path)?;
     call.play(options.stay)?;
 
@@ -120,32 +120,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where everything happens; removed at the end unless it is to be kept.
-struct Folder {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Folder {
-    fn new(keep: Option<&Path>) -> Result<Self> {
-        let path = match keep {
-            Some(path) if path.exists() => bail!("{} exists already: name a folder that does not", path.display()),
-            Some(path) => std::path::absolute(path).context("the folder's name cannot be used")?,
-            None => std::env::temp_dir().join(format!("conclave-demo-{}", std::process::id())),
-        };
-        std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(Self { path, keep: keep.is_some() })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
 /// The call while it is played.
 struct Call<'a> {
     stage: Stage<'a>,
@@ -162,7 +136,15 @@ impl<'a> Call<'a> {
     fn new(programs: &'a Programs, relays: &'a Relays, media: &'a Path, folder: &'a Path) -> Result<Self> {
         let (sender, heard) = sync_channel(4_096);
         let mut call = Self {
-            stage: Stage { programs, media, folder, heard: sender },
+            stage: Stage {
+                program: &programs.glass_participant,
+                hands_out_secrets: true,
+                title: marker::TITLE,
+                mark: marker::NAME,
+                media,
+                folder,
+                heard: sender,
+            },
             relays,
             heard,
             seats: Vec::new(),

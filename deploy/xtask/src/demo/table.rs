@@ -9,8 +9,8 @@ use std::{
 use super::{
     cast::OPERATORS,
     links::{LINK_BYTES, Moment},
-    seat::Seat,
 };
+use crate::call::seat::Seat;
 
 /// How often a log gets the table.
 const LOG_EVERY: Duration = Duration::from_secs(8);

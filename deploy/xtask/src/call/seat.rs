@@ -7,17 +7,39 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::SyncSender,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{
-    build::Programs,
-    cast::{Exit, Part, marker},
-    relays::{Relay, terminate},
-};
+use super::relays::{Relay, terminate};
+
+/// A participant's part in a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Its name in the call, before a mark is added.
+    pub(crate) name: &'static str,
+    /// Index into the operators of the call.
+    pub(crate) operator: usize,
+    /// Files under `deploy/media` that it publishes.
+    pub(crate) publishes: &'static [&'static str],
+    /// A second video, as a screen share.
+    pub(crate) screen: Option<&'static str>,
+    /// When it comes, counted from the beginning of the call.
+    pub(crate) comes: Duration,
+    /// When and how it goes, counted alike.
+    pub(crate) goes: Option<(Duration, Exit)>,
+}
+
+/// How a participant goes before the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// Says so: SIGTERM, which the program takes as leaving.
+    Leaves,
+    /// `kill -9`.
+    Killed,
+}
 
 /// One line of a participant's `--json` output; the shape is documented with the participant.
 #[derive(Clone, Debug, Deserialize)]
@@ -194,8 +216,15 @@ pub(crate) struct Seat {
 
 /// What all participants have in common.
 pub(crate) struct Stage<'a> {
-    pub(crate) programs: &'a Programs,
-    /// The marked samples.
+    /// The participant: as shipped, or the one that hands out the room's secrets.
+    pub(crate) program: &'a Path,
+    /// Told to the program by its environment: where secrets go, if they are to be handed out.
+    pub(crate) hands_out_secrets: bool,
+    /// Of the room that somebody makes.
+    pub(crate) title: &'a str,
+    /// Added to every name.
+    pub(crate) mark: &'a str,
+    /// The samples.
     pub(crate) media: &'a Path,
     /// Each gets a folder of its own in it.
     pub(crate) folder: &'a Path,
@@ -218,13 +247,15 @@ impl Seat {
         let folder = stage.folder.join(part.name.to_lowercase());
         let records = folder.join(RECORDINGS);
         std::fs::create_dir_all(&records).context("a participant's folder cannot be made")?;
-        let mut command = Command::new(&stage.programs.glass_participant);
-        command.env("CONCLAVE_GLASS", folder.join(SECRETS));
+        let mut command = Command::new(stage.program);
+        if stage.hands_out_secrets {
+            command.env("CONCLAVE_GLASS", folder.join(SECRETS));
+        }
         match link {
-            None => command.arg("create").args(["--title", marker::TITLE]),
+            None => command.arg("create").args(["--title", stage.title]),
             Some(link) => command.arg("join").arg(link),
         };
-        command.args(["--relay", &relay.entry]).args(["--name", &format!("{} {}", part.name, marker::NAME)]);
+        command.args(["--relay", &relay.entry]).args(["--name", format!("{} {}", part.name, stage.mark).trim_end()]);
         for file in part.publishes {
             command.arg("--publish").arg(stage.media.join(file));
         }

@@ -1,0 +1,3 @@
+//! `cargo xtask browser`
+mod chromium;
+mod fakes;
