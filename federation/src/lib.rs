@@ -31,6 +31,7 @@ pub mod io;
 pub mod key;
 pub mod limits;
 pub mod log;
+pub mod mux;
 pub mod peering;
 pub mod proof;
 pub mod record;
