@@ -34,6 +34,8 @@ pub enum Label {
     Chat,
     /// The founder's word that a leaf is a host.
     Host,
+    /// What a relay publishes of itself for browsers.
+    WellKnown,
 }
 
 impl Label {
@@ -54,6 +56,7 @@ impl Label {
             Self::Catalog => "catalog",
             Self::Chat => "chat",
             Self::Host => "host",
+            Self::WellKnown => "well-known",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   session ---- requests, answers, objects ----+
 //!      |                                        |
-//!   peering   log   record   proof              io: Now, Net, Outlet (the seam to drivers)
+//!   peering   log   record   well_known  proof  io: Now, Net, Outlet (the seam to drivers)
 //!      |       |      |        |                |
 //!      +-------+------+--------+---- wire ------+
 //!                                     |
@@ -37,4 +37,5 @@ pub mod proof;
 pub mod record;
 pub mod session;
 pub mod track;
+pub mod well_known;
 pub mod wire;

@@ -78,6 +78,10 @@ pub const MAX_ADDRESSES: usize = 4;
 pub const MAX_ADDRESS: usize = 260;
 /// Length of an operator's name in its descriptor.
 pub const MAX_OPERATOR_NAME: usize = 64;
+/// Certificates that a relay publishes at once: the one shown now, the next, and room for those of a second machine.
+pub const MAX_CERTIFICATES: usize = 4;
+/// Largest signed part of the well-known document; the longest possible one is well below.
+pub const MAX_WELL_KNOWN: usize = 4 * 1024;
 /// Retired generations named in a room record.
 pub const MAX_RETIRED: usize = 8;
 /// Join requests one log entry may serve: the largest batch of Adds.
@@ -94,6 +98,8 @@ pub const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
 pub const MAX_RECORD_LIFE_MS: u64 = 90 * 24 * 3600 * 1000;
 /// A relay capability lives at most this long.
 pub const MAX_CAPABILITY_LIFE_MS: u64 = 3600 * 1000;
+/// A well-known document is believed at most this long: as long as browsers let the certificates live that it names.
+pub const MAX_WELL_KNOWN_LIFE_MS: u64 = 14 * 24 * 3600 * 1000;
 /// Clocks of strangers may differ this much.
 pub const CLOCK_LEEWAY_MS: u64 = 120 * 1000;
 

@@ -7,6 +7,7 @@ use conclave_federation::{
     proof::{Capability, Label, Signature, SigningKey},
     record::{Address, Hub, NoDelegation, RelayDescriptor, RoomRecord},
     track::Class,
+    well_known::WellKnown,
     wire::{
         Blob, List, Text,
         code::Code,
@@ -63,6 +64,11 @@ pub(crate) fn record() -> RoomRecord {
 
 pub(crate) fn descriptor() -> RelayDescriptor {
     RelayDescriptor::issue(&key(20), relay(10), "Alder", addresses())
+}
+
+pub(crate) fn well_known() -> WellKnown {
+    let certificates = List::new(vec![[0xc1; 32], [0xc2; 32]]).expect("two");
+    WellKnown::issue(&key(10), descriptor(), TIME, TIME + 3_600_000, certificates)
 }
 
 pub(crate) fn capability() -> Capability {

@@ -3,4 +3,5 @@
 mod common;
 mod log;
 mod session;
+mod well_known;
 mod wire;

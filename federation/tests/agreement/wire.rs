@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::common::{TIME, descriptor, hex, messages, record};
+use crate::common::{TIME, descriptor, hex, messages, record, well_known};
 use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, Instance, RelayId, RoomId, TrackId},
@@ -43,6 +43,7 @@ fn golden() -> BTreeMap<String, String> {
     add("directory removed", &Directory::Removed(TrackId(99)).encode());
     add("record", &record().encode());
     add("descriptor", &descriptor().encode());
+    add("well known", &well_known().encode());
     let knock = Knock { id: conclave_federation::id::JoinId::new([9; 16]), body: crate::common::blob(b"sealed") };
     add("knock", &knock.encode());
     all
