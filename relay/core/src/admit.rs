@@ -7,7 +7,7 @@ use conclave_federation::{
     io::Now,
     limits::CLOCK_LEEWAY_MS,
     proof::{AttachClaim, Capability, Label},
-    record::RoomRecord,
+    record::{RelayDescriptor, RoomRecord},
     wire::{
         code::Code,
         message::{Attach, Join},
@@ -61,28 +61,43 @@ impl Bucket {
 
 /// Whether a client may attach: its own proof, and the capability that it hands over.
 ///
+/// The client signed for the key that it met, or, where its transport proves only names, for the name that it dialled: that
+/// name has to be one of ours. So a proof made towards somebody else's name is of no use here, whoever carries it.
+///
 /// # Errors
 /// The code for the client.
-pub(crate) fn attach(now: Now, relay: RelayId, nonce: &[u8; 32], attach: &Attach, record: &RoomRecord) -> Result<(), Code> {
+pub(crate) fn attach(
+    now: Now,
+    relay: &RelayDescriptor,
+    nonce: &[u8; 32],
+    attach: &Attach,
+    record: &RoomRecord,
+) -> Result<(), Code> {
     if attach.role != 0 {
         return Err(Code::UNSUPPORTED);
     }
     if attach.generation != record.generation {
         return Err(Code::STALE_GENERATION);
     }
-    let claim = AttachClaim {
-        relay,
-        authority: "",
-        nonce,
-        room: attach.room,
-        instance: attach.instance,
-        generation: attach.generation,
-        role: attach.role,
+    let is_for = |authority: &str| {
+        let claim = AttachClaim {
+            relay: relay.relay,
+            authority,
+            nonce,
+            room: attach.room,
+            instance: attach.instance,
+            generation: attach.generation,
+            role: attach.role,
+        };
+        record.access.verify(Label::Attach, &claim.bytes(), &attach.signature)
     };
-    if !record.access.verify(Label::Attach, &claim.bytes(), &attach.signature) {
+    // Browsers write names in small letters, whatever was typed.
+    let is_for_name =
+        |name: &str| is_for(name) || (name.bytes().any(|byte| byte.is_ascii_uppercase()) && is_for(&name.to_ascii_lowercase()));
+    if !is_for("") && !relay.addresses.iter().any(|address| is_for_name(address.as_str())) {
         return Err(Code::BAD_PROOF);
     }
-    capability(now, relay, attach.instance, &attach.capability, record)
+    capability(now, relay.relay, attach.instance, &attach.capability, record)
 }
 
 /// Whether `presenter` may use this capability for this call of the record's room.

@@ -184,7 +184,7 @@ impl Relay {
         let Some(record) = room.map(|room| &room.record).or_else(|| self.records.find(attach.room)) else {
             return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
         };
-        if let Err(code) = admit::attach(cx.now, self.id, nonce, &attach, record) {
+        if let Err(code) = admit::attach(cx.now, &self.local.descriptor, nonce, &attach, record) {
             return cx.refuse_proof(asker, code);
         }
         match room {

@@ -82,10 +82,15 @@ impl Room {
     }
 
     pub(crate) fn attach(&self, client: &Client, unix: u64) -> Attach {
+        self.attach_by_name(client, unix, "")
+    }
+
+    /// As somebody whose transport proves only the name that they dialled.
+    pub(crate) fn attach_by_name(&self, client: &Client, unix: u64, authority: &str) -> Attach {
         let relay = client.relay.unwrap();
         let claim = AttachClaim {
             relay,
-            authority: "",
+            authority,
             nonce: &client.nonce,
             room: self.id,
             instance: self.instance,

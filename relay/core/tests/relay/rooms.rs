@@ -19,7 +19,7 @@ use conclave_relay_core::{StoreFailed, Write, stats::Limit};
 
 use crate::{
     room::Room,
-    world::{Store, World, relay_id},
+    world::{Store, World, addresses, relay_id},
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -437,6 +437,25 @@ fn attachment_needs_a_proof_for_this_relay_this_session_and_this_call() {
     let unknown = Room::new(0, 90).attach(&world.clients[client], world.unix());
     assert_eq!(world.refused(client, Request::Attach(unknown)), Code::UNKNOWN_ROOM);
     assert_eq!(world.ask(client, Request::Attach(good)), Answer::Done(()));
+}
+
+#[test]
+fn a_proof_made_by_name_is_good_for_the_relays_own_names_only() {
+    let mut world = World::new(2);
+    let (room, _founder) = world.call(0);
+    let client = world.client(0);
+    for name in ["relay-1.example:4433", "relay-0.example", "relay-0.example:443", "relay-0.example:4433 ", "example:4433"] {
+        let attach = room.attach_by_name(&world.clients[client], world.unix(), name);
+        assert_eq!(world.refused(client, Request::Attach(attach)), Code::BAD_PROOF, "{name}");
+    }
+    for name in addresses(0) {
+        let client = world.client(0);
+        let attach = room.attach_by_name(&world.clients[client], world.unix(), &name);
+        assert_eq!(world.ask(client, Request::Attach(attach)), Answer::Done(()), "{name}");
+        let browser = world.client(0);
+        let attach = room.attach_by_name(&world.clients[browser], world.unix(), &name.to_ascii_lowercase());
+        assert_eq!(world.ask(browser, Request::Attach(attach)), Answer::Done(()), "{name} in small letters");
+    }
 }
 
 #[test]

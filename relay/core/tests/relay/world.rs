@@ -298,12 +298,12 @@ pub(crate) fn operator_key(at: usize) -> SigningKey {
     SigningKey::from_seed([u8::try_from(at).unwrap() + 101; 32])
 }
 
-fn addresses(at: usize) -> Vec<String> {
-    vec![format!("relay-{at}.example:4433")]
+pub(crate) fn addresses(at: usize) -> Vec<String> {
+    vec![format!("relay-{at}.example:4433"), format!("Relay-{at}.Example.org:443")]
 }
 
 pub(crate) fn local(at: usize) -> LocalRelay {
-    let listed = List::new(vec![Text::cut(&addresses(at)[0])]).unwrap();
+    let listed = List::new(addresses(at).iter().map(|address| Text::cut(address)).collect()).unwrap();
     let descriptor = RelayDescriptor::issue(&operator_key(at), relay_id(at), "an operator", listed);
     LocalRelay { descriptor, key: relay_key(at), nonce_secret: [7; 32] }
 }
