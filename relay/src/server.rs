@@ -88,6 +88,7 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
     let endpoint = Endpoint::bind(BindConfig {
         addr: settings.relay.listen,
         key: Some(key.clone()),
+        web: None,
         limits: conclave_quic::Limits {
             sessions: limits.sessions,
             handshakes: settings.limits.handshakes.try_into().unwrap_or(usize::MAX),

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use conclave_federation::{limits, proof::SigningKey};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
+use crate::certificate::WebIdentity;
+
 /// A handshake has to be complete in this time; then its memory is free again.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// An address that is silent this long is given up for the next one; the last one gets [`HANDSHAKE_TIMEOUT`].
@@ -88,6 +90,8 @@ pub struct BindConfig {
     pub addr: SocketAddr,
     /// The relay's key; `None` for a participant, who is not dialled.
     pub key: Option<SigningKey>,
+    /// What browsers are shown, who dial with WebTransport; `None` does not offer it. Only with a key.
+    pub web: Option<WebIdentity>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -96,14 +100,14 @@ impl BindConfig {
     /// A relay at `addr` that proves `key`.
     #[must_use]
     pub fn relay(addr: SocketAddr, key: SigningKey) -> Self {
-        Self { addr, key: Some(key), limits: Limits::default() }
+        Self { addr, key: Some(key), web: None, limits: Limits::default() }
     }
 
     /// A participant: any port, both address families where the system has both.
     #[must_use]
     pub fn participant() -> Self {
         let addr = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
-        Self { addr, key: None, limits: Limits { sessions: 16, ..Limits::default() } }
+        Self { addr, key: None, web: None, limits: Limits { sessions: 16, ..Limits::default() } }
     }
 }
 

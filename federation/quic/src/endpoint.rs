@@ -98,7 +98,7 @@ impl Endpoint {
         let socket = socket.map_err(|error| bind_error(&error, config.addr.port()))?;
         let buffers = enlarge(&socket);
         let server = match &config.key {
-            Some(key) => Some(config::server(tls::server(key).map_err(|_| BindError::BadKey)?)),
+            Some(key) => Some(config::server(tls::server(key, config.web.as_ref()).map_err(|_| BindError::BadKey)?)),
             None => None,
         };
         let dialling = if config.key.is_some() { config::link() } else { config::participant() };

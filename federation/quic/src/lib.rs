@@ -59,6 +59,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod certificate;
 mod config;
 mod dial;
 mod drive;
@@ -70,7 +71,9 @@ mod session;
 mod tls;
 mod write;
 
+pub use certificate::{CertificateError, WebCertificate, WebIdentity};
 pub use config::{BindConfig, Limits};
 pub use drive::Driver;
 pub use endpoint::{BindError, Buffers, Endpoint};
 pub use observe::{Counters, Observer, Path};
+pub use tls::tcp_server_tls;

@@ -2,8 +2,8 @@
 //!
 //! A relay presents a self-signed Ed25519 certificate over its relay key to those who speak `conclave/1`. Names, dates
 //! and issuers in it mean nothing; the handshake's signature proves the key, and the key is the relay. Which
-//! certificate is presented is chosen by the ALPN of the ClientHello: the one that browsers need will be one more row
-//! of [`Presented`].
+//! certificate is presented is chosen by the ALPN of the ClientHello: browsers, who speak `h3` or HTTPS, are shown
+//! the [`WebIdentity`].
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +21,13 @@ use rustls::{
     sign::CertifiedKey,
 };
 use zeroize::Zeroizing;
+
+use crate::{certificate::WebIdentity, endpoint::BindError};
+
+/// WebTransport's HTTP/3 (RFC 9114, section 3.1).
+pub(crate) const H3: &[u8] = b"h3";
+/// HTTP over TCP, which WebSocket begins with (RFC 7301, section 6).
+const HTTP: &[u8] = b"http/1.1";
 
 /// Said to TLS because it wants a name; it is not sent, and nobody compares it.
 pub(crate) const NOT_A_NAME: &str = "relay.invalid";
@@ -66,12 +73,21 @@ fn certified(key: &SigningKey) -> Result<CertifiedKey, Unusable> {
     Ok(CertifiedKey::new(vec![certificate.der().clone()], signer))
 }
 
+/// A certificate to present.
+#[derive(Clone, Debug)]
+enum Shown {
+    /// The relay's key, for as long as the port is open.
+    Relay(Arc<CertifiedKey>),
+    /// What browsers are shown at that moment.
+    Web(WebIdentity),
+}
+
 /// Which certificate is presented for which application protocol.
 #[derive(Debug)]
 struct Presented {
-    /// In order of preference. The first is also for those who speak none of them: ALPN refuses them a step later, and
-    /// says so in a way that they understand.
-    rows: Vec<(&'static [u8], Arc<CertifiedKey>)>,
+    /// In order of preference. Who offers none of them is refused by ALPN a step later, in a way that they understand, and
+    /// is shown the first; over TCP, who offers nothing at all speaks HTTP and is shown the last.
+    rows: Vec<(&'static [u8], Shown)>,
 }
 
 impl Presented {
@@ -82,14 +98,25 @@ impl Presented {
 
 impl ResolvesServerCert for Presented {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let offered: Vec<&[u8]> = hello.alpn().map(Iterator::collect).unwrap_or_default();
-        let row = self.rows.iter().find(|(alpn, _)| offered.contains(alpn)).or_else(|| self.rows.first());
-        row.map(|(_, key)| Arc::clone(key))
+        let row = match hello.alpn() {
+            Some(offered) => {
+                let offered: Vec<&[u8]> = offered.collect();
+                self.rows.iter().find(|(alpn, _)| offered.contains(alpn)).or_else(|| self.rows.first())
+            }
+            None => self.rows.last(),
+        };
+        row.map(|(_, shown)| match shown {
+            Shown::Relay(key) => Arc::clone(key),
+            Shown::Web(identity) => identity.current(),
+        })
     }
 }
 
-fn server_tls(key: &SigningKey) -> Result<rustls::ServerConfig, Unusable> {
-    let presented = Presented { rows: vec![(ALPN, Arc::new(certified(key)?))] };
+/// TLS of a relay that is dialled by those who speak `conclave/1`, and by browsers with `alpn` when there is something to show them.
+fn server_tls(key: &SigningKey, web: Option<(&'static [u8], &WebIdentity)>) -> Result<rustls::ServerConfig, Unusable> {
+    let mut rows = vec![(ALPN, Shown::Relay(Arc::new(certified(key)?)))];
+    rows.extend(web.map(|(alpn, identity)| (alpn, Shown::Web(identity.clone()))));
+    let presented = Presented { rows };
     let protocols = presented.protocols();
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -103,9 +130,19 @@ fn server_tls(key: &SigningKey) -> Result<rustls::ServerConfig, Unusable> {
     Ok(tls)
 }
 
+/// TLS of a relay's TCP port: `conclave/1` is shown the relay's key, `http/1.1` (and who names no protocol) what browsers are
+/// shown. TLS 1.3 only, no tickets. After the handshake the ALPN says which of the two it is.
+///
+/// # Errors
+/// [`BindError::BadKey`].
+pub fn tcp_server_tls(key: &SigningKey, web: Option<&WebIdentity>) -> Result<Arc<rustls::ServerConfig>, BindError> {
+    let tls = server_tls(key, web.map(|identity| (HTTP, identity))).map_err(|_| BindError::BadKey)?;
+    Ok(Arc::new(tls))
+}
+
 /// TLS of a relay that is dialled.
-pub(crate) fn server(key: &SigningKey) -> Result<QuicServerConfig, Unusable> {
-    QuicServerConfig::try_from(server_tls(key)?).map_err(|_| Unusable)
+pub(crate) fn server(key: &SigningKey, web: Option<&WebIdentity>) -> Result<QuicServerConfig, Unusable> {
+    QuicServerConfig::try_from(server_tls(key, web.map(|identity| (H3, identity)))?).map_err(|_| Unusable)
 }
 
 fn client_tls(verifier: Arc<KeyCheck>, alpn: &[u8]) -> Result<rustls::ClientConfig, Unusable> {

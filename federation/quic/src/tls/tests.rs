@@ -51,7 +51,7 @@ fn the_certificate_is_the_relay_key() {
 fn the_key_exchange_is_hybrid_and_the_relay_is_met() {
     let (key, id) = relay(7);
     let check = KeyCheck::new(Some(id));
-    let (mut client, mut server) = pair(server_tls(&key).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
+    let (mut client, mut server) = pair(server_tls(&key, None).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
     shake(&mut client, &mut server).unwrap();
     assert_eq!(check.met(), Some(Met::Relay(id)));
     for end in [&client, &server] {
@@ -67,7 +67,7 @@ fn the_key_exchange_is_hybrid_and_the_relay_is_met() {
 fn another_key_than_expected_ends_the_handshake() {
     let (key, _) = relay(7);
     let check = KeyCheck::new(Some(relay(8).1));
-    let (mut client, mut server) = pair(server_tls(&key).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
+    let (mut client, mut server) = pair(server_tls(&key, None).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
     shake(&mut client, &mut server).unwrap_err();
     assert_eq!(check.met(), Some(Met::WrongKey));
 }
@@ -76,7 +76,7 @@ fn another_key_than_expected_ends_the_handshake() {
 fn a_key_that_nobody_expects_is_told() {
     let (key, id) = relay(9);
     let check = KeyCheck::new(None);
-    let (mut client, mut server) = pair(server_tls(&key).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
+    let (mut client, mut server) = pair(server_tls(&key, None).unwrap(), client_tls(Arc::clone(&check), ALPN).unwrap());
     shake(&mut client, &mut server).unwrap();
     assert_eq!(check.met(), Some(Met::Relay(id)));
 }
@@ -89,8 +89,8 @@ fn a_certificate_shown_by_somebody_without_its_key_is_refused() {
     let stolen = certified(&honest).unwrap().cert;
     let signer = certified(&thief).unwrap().key;
     let row = Arc::new(CertifiedKey::new(stolen, signer));
-    let mut server = server_tls(&thief).unwrap();
-    server.cert_resolver = Arc::new(Presented { rows: vec![(ALPN, row)] });
+    let mut server = server_tls(&thief, None).unwrap();
+    server.cert_resolver = Arc::new(Presented { rows: vec![(ALPN, Shown::Relay(row))] });
     let (mut client, mut server) = pair(server, client_tls(KeyCheck::new(Some(id)), ALPN).unwrap());
     let error = shake(&mut client, &mut server).unwrap_err();
     assert!(matches!(error, Error::InvalidCertificate(_)), "{error:?}");
@@ -108,7 +108,7 @@ fn a_certificate_without_a_relay_key_is_no_relay() {
 #[test]
 fn another_protocol_is_refused_in_words_that_it_understands() {
     let (key, id) = relay(7);
-    let (mut client, mut server) = pair(server_tls(&key).unwrap(), client_tls(KeyCheck::new(Some(id)), b"h3").unwrap());
+    let (mut client, mut server) = pair(server_tls(&key, None).unwrap(), client_tls(KeyCheck::new(Some(id)), b"h3").unwrap());
     let error = shake(&mut client, &mut server).unwrap_err();
     assert_eq!(error, Error::NoApplicationProtocol);
     assert_eq!(server.alert().map(u8::from), Some(NO_APPLICATION_PROTOCOL));
@@ -118,10 +118,11 @@ fn another_protocol_is_refused_in_words_that_it_understands() {
 fn each_protocol_is_shown_its_own_certificate() {
     let (hop, hop_id) = relay(7);
     let (other, other_id) = relay(8);
-    let rows = vec![(ALPN, Arc::new(certified(&hop).unwrap())), (&b"other"[..], Arc::new(certified(&other).unwrap()))];
+    let shown = |key| Shown::Relay(Arc::new(certified(key).unwrap()));
+    let rows = vec![(ALPN, shown(&hop)), (&b"other"[..], shown(&other))];
     for (alpn, expected) in [(ALPN, hop_id), (&b"other"[..], other_id)] {
         let presented = Presented { rows: rows.clone() };
-        let mut server = server_tls(&hop).unwrap();
+        let mut server = server_tls(&hop, None).unwrap();
         server.alpn_protocols = presented.protocols();
         server.cert_resolver = Arc::new(presented);
         let (mut client, mut server) = pair(server, client_tls(KeyCheck::new(Some(expected)), alpn).unwrap());
