@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{RelayId, TrackId},
+    id::{OperatorId, RelayId, TrackId},
     io::Net,
 };
 use zeroize::Zeroize;
@@ -129,6 +129,14 @@ pub enum Command {
         /// Which.
         track: LocalTrack,
     },
+    /// Say whether a track is muted: others are told with the next catalog, by [`Event::TrackChanged`]. Whether frames are
+    /// written meanwhile is the application's matter.
+    Mute {
+        /// Which.
+        track: LocalTrack,
+        /// Whether.
+        muted: bool,
+    },
     /// Send one encoded frame; dropped while nobody can take it (before `Published`, while reconnecting, on a full uplink).
     Write {
         /// On which track.
@@ -174,28 +182,34 @@ pub struct Media {
     pub width: u16,
     /// Pixels; 0 for sound and data.
     pub height: u16,
+    /// Temporal layers, 1 to [`Media::MAX_LAYERS`]; others are brought into these bounds. Sound has one. The only thing of
+    /// all these that relays are told.
+    pub layers: u8,
 }
 
 impl Media {
     /// Longest label, in bytes.
     pub const MAX_LABEL: usize = 64;
 
+    /// Most temporal layers.
+    pub const MAX_LAYERS: u8 = 4;
+
     /// Sound from a microphone.
     #[must_use]
     pub fn microphone() -> Self {
-        Self { kind: Kind::Microphone, codec: Codec::Opus, label: String::new(), width: 0, height: 0 }
+        Self { kind: Kind::Microphone, codec: Codec::Opus, label: String::new(), width: 0, height: 0, layers: 1 }
     }
 
     /// Pictures from a camera.
     #[must_use]
     pub const fn camera(codec: Codec, width: u16, height: u16) -> Self {
-        Self { kind: Kind::Camera, codec, label: String::new(), width, height }
+        Self { kind: Kind::Camera, codec, label: String::new(), width, height, layers: 1 }
     }
 
     /// Pictures of a screen.
     #[must_use]
     pub const fn screen(codec: Codec, width: u16, height: u16) -> Self {
-        Self { kind: Kind::Screen, codec, label: String::new(), width, height }
+        Self { kind: Kind::Screen, codec, label: String::new(), width, height, layers: 1 }
     }
 
     /// Whether its frames stand alone and travel as datagrams.
@@ -255,11 +269,14 @@ pub struct OutFrame {
     pub captured_us: u64,
     /// Whether it can be decoded alone; begins a new group. Always true of sound.
     pub key: bool,
+    /// Its temporal layer, below [`Media::layers`]: it needs frames of its own layer and of those below it, and of no other.
+    /// 0 of key frames and of sound.
+    pub layer: u8,
 }
 
 impl fmt::Debug for OutFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OutFrame({} B, key: {})", self.data.len(), self.key)
+        write!(f, "OutFrame({} B, key: {}, layer: {})", self.data.len(), self.key, self.layer)
     }
 }
 
@@ -276,6 +293,8 @@ pub struct InFrame {
     pub captured_us: u64,
     /// Whether it can be decoded alone.
     pub key: bool,
+    /// Its temporal layer. All that it needs was delivered before it; frames of upper layers may be missing in between.
+    pub layer: u8,
     /// Its group, as relays see it.
     pub group: u64,
     /// Its place in the group, as relays see it.
@@ -289,6 +308,7 @@ impl fmt::Debug for InFrame {
             .field("track", &self.track)
             .field("len", &self.data.len())
             .field("key", &self.key)
+            .field("layer", &self.layer)
             .field("group", &self.group)
             .field("object", &self.object)
             .finish()
@@ -386,6 +406,45 @@ pub struct RemoteTrack {
     pub track: TrackId,
     /// What it carries.
     pub media: Media,
+    /// Whether its publisher says that nothing is to be heard or seen of it now.
+    pub muted: bool,
+}
+
+/// A relay that carries the call: what people see of the path. Of the relays that a track passes on its way, the first and
+/// the last are known for sure: the publisher's is in the hub's directory, the entry relay is ours.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Carrier {
+    /// Which relay.
+    pub relay: RelayId,
+    /// Who runs it, and what they call themselves; known of the entry relay, which proved it.
+    pub operator: Option<(OperatorId, String)>,
+    /// Where it is reached, if that is known.
+    pub address: Option<String>,
+    /// Whether it may order the room's log.
+    pub hub: bool,
+    /// Whether it is ours.
+    pub entry: bool,
+    /// How many of the others send their media through it, as far as their catalogs are known.
+    pub publishers: usize,
+}
+
+impl Carrier {
+    /// More than these are not told of.
+    pub const MOST: usize = 64;
+
+    /// The shortest time between two [`Event::Carriers`].
+    pub const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carrier")
+            .field("relay", &self.relay)
+            .field("hub", &self.hub)
+            .field("entry", &self.entry)
+            .field("publishers", &self.publishers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a participant tells its application: first [`Event::Joined`] with the whole state, then what changes.
@@ -424,6 +483,8 @@ pub enum Event {
     },
     /// Somebody publishes a track; it is subscribed already.
     TrackPublished(RemoteTrack),
+    /// The publisher of a track says something else of it now: muted, or another label or size.
+    TrackChanged(RemoteTrack),
     /// A track is no more.
     TrackUnpublished {
         /// Whose.
@@ -481,6 +542,9 @@ pub enum Event {
     },
     /// How it stands with the relay.
     Connection(ConnectionState),
+    /// Which relays carry the call now, all of them each time: ours first, then hubs in their order, then by id. At most
+    /// [`Carrier::MOST`], and at most one event in [`Carrier::PAUSE`].
+    Carriers(Vec<Carrier>),
     /// Something that people should know, and that ends nothing.
     Warning(Warning),
     /// The last event.

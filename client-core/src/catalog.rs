@@ -28,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) stream: u8,
     /// What it carries.
     pub(crate) media: Media,
+    /// Whether nothing is to be heard or seen of it now.
+    pub(crate) muted: bool,
 }
 
 impl Wire for Line {
@@ -78,7 +80,12 @@ impl Wire for Line {
             _ => return Err(Malformed::Value("codec")),
         };
         let label = Text::<{ Media::MAX_LABEL }>::take(from)?.as_str().to_owned();
-        Ok(Self { track, stream, media: Media { kind, codec, label, width: from.u16()?, height: from.u16()? } })
+        Ok(Self {
+            track,
+            stream,
+            media: Media { kind, codec, label, width: from.u16()?, height: from.u16()?, layers: 1 },
+            muted: false,
+        })
     }
 }
 
@@ -209,7 +216,12 @@ mod tests {
     use super::*;
 
     fn line(track: u64, stream: u8) -> Line {
-        Line { track: TrackId(track), stream, media: Media { label: "desk".into(), ..Media::camera(Codec::Vp8, 640, 360) } }
+        Line {
+            track: TrackId(track),
+            stream,
+            media: Media { label: "desk".into(), ..Media::camera(Codec::Vp8, 640, 360) },
+            muted: false,
+        }
     }
 
     fn catalog(number: u32, lines: &[Line]) -> Catalog {

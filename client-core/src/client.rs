@@ -62,6 +62,12 @@ enum Ask {
     Publish(TrackId),
 }
 
+/// A track as the application wants it.
+struct Wish {
+    media: Media,
+    muted: bool,
+}
+
 enum State {
     Enter(Box<Enter>),
     Joined(Box<Joined>),
@@ -74,7 +80,7 @@ pub struct Client {
     connection: Connection,
     state: State,
     /// Tracks that the application publishes: announced whenever there is a room to announce them in.
-    wishes: BTreeMap<LocalTrack, Media>,
+    wishes: BTreeMap<LocalTrack, Wish>,
     link: Option<Link>,
     /// Said once for each lost session.
     reconnecting: bool,
@@ -270,8 +276,9 @@ impl Client {
                 self.meet_relay(&entered.hall.record);
                 let mut joined = Joined::new(*entered, now, &mut self.core.rng);
                 let mut ctx = Ctx { now, core: &mut self.core, open: self.connection.open(), outlet };
-                for (track, media) in &self.wishes {
-                    joined.publish(*track, media.clone(), &mut ctx);
+                for (track, wish) in &self.wishes {
+                    joined.publish(*track, wish.media.clone(), &mut ctx);
+                    joined.mute(*track, wish.muted, &mut ctx);
                 }
                 joined.on_open(&mut ctx);
                 self.state = State::Joined(Box::new(joined));
@@ -330,7 +337,9 @@ impl Client {
                     end -= 1;
                 }
                 media.label.truncate(end);
-                self.wishes.insert(track, media.clone());
+                media.layers = if media.is_audio() { 1 } else { media.layers.clamp(1, Media::MAX_LAYERS) };
+                let muted = self.wishes.get(&track).is_some_and(|wish| wish.muted);
+                self.wishes.insert(track, Wish { media: media.clone(), muted });
                 self.with_joined(now, outlet, |joined, ctx| {
                     joined.publish(track, media, ctx);
                     Next::Stay
@@ -340,6 +349,14 @@ impl Client {
                 self.wishes.remove(&track);
                 self.with_joined(now, outlet, |joined, ctx| {
                     joined.unpublish(track, ctx);
+                    Next::Stay
+                });
+            }
+            Command::Mute { track, muted } => {
+                let Some(wish) = self.wishes.get_mut(&track) else { return };
+                wish.muted = muted;
+                self.with_joined(now, outlet, |joined, ctx| {
+                    joined.mute(track, muted, ctx);
                     Next::Stay
                 });
             }

@@ -94,7 +94,8 @@ impl Link {
         Self { host: host.to_owned(), room: record.room, secret, hubs: hubs.collect() }
     }
 
-    /// Reads a link, with or without white space around it.
+    /// Reads a link, with or without white space around it. `http://` is taken for `https://` where the host is this very
+    /// machine: a relay that is tried out there serves its page without TLS.
     ///
     /// # Errors
     /// One sentence for each way in which it is not one.
@@ -103,10 +104,14 @@ impl Link {
         if text.len() > MAX_TEXT {
             return Err(LinkError::Damaged);
         }
-        let rest = text.strip_prefix("https://").ok_or(LinkError::Shape)?;
+        let (rest, plain) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => return Err(LinkError::Shape),
+        };
         let (place, secret) = rest.split_once('#').ok_or(LinkError::NoSecret)?;
         let host = place.strip_suffix("/r").ok_or(LinkError::Shape)?;
-        if !is_host(host) {
+        if !is_host(host) || (plain && !is_loopback(host)) {
             return Err(LinkError::Shape);
         }
         if secret.is_empty() {
@@ -154,6 +159,16 @@ fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_HOST
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+}
+
+/// Whether a host, with or without a port, is this machine: only there a page may come without TLS.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let of_four = |name: &str| name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    name.eq_ignore_ascii_case("localhost") || name == "[::1]" || of_four(name)
 }
 
 impl FromStr for Link {

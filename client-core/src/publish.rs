@@ -67,6 +67,8 @@ pub(crate) struct Track {
     pub(crate) stream: u8,
     /// What it carries.
     pub(crate) media: Media,
+    /// Whether the application says that nothing is to be heard or seen of it now.
+    pub(crate) muted: bool,
     alias: Option<Alias>,
     number: u32,
     group: u64,
@@ -144,6 +146,7 @@ impl Publisher {
                     id,
                     stream,
                     media,
+                    muted: false,
                     alias: None,
                     number: 0,
                     group: 0,
@@ -180,6 +183,11 @@ impl Publisher {
             track.uplink.finish(way.session, way.outlet);
         }
         Some(track.id)
+    }
+
+    /// Says whether a track is muted; `false` when that changes nothing.
+    pub(crate) fn mute(&mut self, local: LocalTrack, muted: bool) -> bool {
+        self.tracks.get_mut(&local).is_some_and(|track| std::mem::replace(&mut track.muted, muted) != muted)
     }
 
     /// Drops a track that the relay did not take.

@@ -162,7 +162,7 @@ impl Subscriber {
 
     /// Somebody's catalog names a track.
     pub(crate) fn claim(&mut self, now: Duration, participant: ParticipantId, line: Line) -> Event {
-        let remote = RemoteTrack { participant, track: line.track, media: line.media.clone() };
+        let remote = RemoteTrack { participant, track: line.track, media: line.media.clone(), muted: line.muted };
         self.wanted.want_media(line.track, now);
         let order = Order::new(line.media.is_audio(), now);
         self.claims.insert((line.track, participant.leaf()), Claim { participant, line, order });
@@ -183,6 +183,7 @@ impl Subscriber {
             participant: claim.participant,
             track: claim.line.track,
             media: claim.line.media.clone(),
+            muted: claim.line.muted,
         };
         self.claims.values().map(remote).collect()
     }
@@ -206,7 +207,8 @@ impl Subscriber {
         if claim.line.stream != kid.stream {
             return Err(OpenError::WrongSender);
         }
-        let placed = Placed { frame, group: arrived.header.group, object: arrived.header.object };
+        let ObjectHeader { group, object, layer, .. } = arrived.header;
+        let placed = Placed { frame, group, object, layer };
         let mut ready = Vec::new();
         claim.order.push(now, placed, &mut ready);
         claim.tell(ready, events);
@@ -260,6 +262,7 @@ impl Claim {
                         data: placed.frame.data,
                         captured_us: placed.frame.captured_us,
                         key: placed.frame.key,
+                        layer: placed.layer,
                         group: placed.group,
                         object: placed.object,
                     }));

@@ -58,6 +58,11 @@ impl fmt::Debug for Dial {
 pub enum Side {
     /// We dialled, under this key; the remote proved `RelayId` in its certificate.
     Dialled(DialKey, RelayId),
+    /// We dialled, under this key, by a transport that proves only the name dialled, as a browser's WebSocket does:
+    /// `RelayId` is whom we meant, and only the `Greeting` says that it is them. Proofs made here are bound to that name
+    /// (see [`crate::proof::AttachClaim`]). The `exporter` beside it is 32 zero bytes at our end: only relays prove
+    /// anything with it, and relays are never dialled so by relays.
+    DialledByName(DialKey, RelayId),
     /// We were dialled; who it is comes in its `Hello`.
     Accepted,
 }

@@ -20,7 +20,7 @@ use crate::{
     output::Output,
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
-    said::{FirstFrame, Joined, Person, Remote, Report, Said, Stats, connection, departure, kind},
+    said::{Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, connection, departure, kind},
     stop::Stop,
     tally::{Tally, millis},
 };
@@ -264,6 +264,11 @@ impl<'a> Running<'a> {
                 self.out.say(&Said::ParticipantLeft { participant: id.into(), name, how: departure(how) });
             }
             Event::TrackPublished(track) => self.on_track(track),
+            Event::TrackChanged(track) => {
+                let name = self.name(track.participant);
+                self.out.say(&Said::TrackChanged(Remote::of(&track, name)));
+                self.tracks.insert((track.participant, track.track), track);
+            }
             Event::TrackUnpublished { participant, track } => {
                 self.tally.on_track_gone(participant, track);
                 if let Some(track) = self.forget(participant, track) {
@@ -296,6 +301,9 @@ impl<'a> Running<'a> {
                 let again = self.away && state == ConnectionState::Connected;
                 self.away = state == ConnectionState::Reconnecting || (self.away && !again);
                 self.out.say(&Said::Connection { state: connection(state), again });
+            }
+            Event::Carriers(carriers) => {
+                self.out.say(&Said::Carriers { carriers: carriers.iter().map(Carrying::from).collect() });
             }
             Event::Warning(warning) => self.warn(warning.to_string()),
             // Taken where events are taken.

@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        said::{FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
+        said::{Carrying, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
         tally::{Sent, Tally},
     };
 
@@ -72,7 +72,12 @@ mod tests {
     }
 
     fn track() -> RemoteTrack {
-        RemoteTrack { participant: somebody().id, track: TrackId(0xabc), media: Media::camera(Codec::Vp8, 320, 180) }
+        RemoteTrack {
+            participant: somebody().id,
+            track: TrackId(0xabc),
+            media: Media::camera(Codec::Vp8, 320, 180),
+            muted: false,
+        }
     }
 
     fn spoken(said: &Said) -> Value {
@@ -126,7 +131,8 @@ mod tests {
             (
                 Said::TrackPublished(Remote::of(&track(), "First".to_owned())),
                 json!({"t": 1234, "event": "track_published", "participant": id, "name": "First", "track": "0000000000000abc",
-                    "kind": "camera", "codec": "vp8", "label": "", "width": 320, "height": 180}),
+                    "kind": "camera", "codec": "vp8", "label": "", "width": 320, "height": 180, "layers": 1,
+                    "muted": false}),
             ),
             (
                 Said::FirstFrame(FirstFrame {
@@ -171,6 +177,21 @@ mod tests {
                 Said::Connection { state: "connected", again: true },
                 json!({"t": 1234, "event": "connection", "state": "connected", "again": true}),
             ),
+            (
+                Said::Carriers {
+                    carriers: vec![Carrying {
+                        relay: "ab".to_owned(),
+                        operator: Some("cd".to_owned()),
+                        operator_name: Some("Alder".to_owned()),
+                        address: None,
+                        hub: true,
+                        entry: true,
+                        publishers: 2,
+                    }],
+                },
+                json!({"t": 1234, "event": "carriers", "carriers": [{"relay": "ab", "operator": "cd", "operator_name": "Alder",
+                    "address": null, "hub": true, "entry": true, "publishers": 2}]}),
+            ),
             (Said::Warning { text: "w".to_owned() }, json!({"t": 1234, "event": "warning", "text": "w"})),
             (
                 Said::Ended { reason: "left".to_owned(), ok: true },
@@ -190,7 +211,8 @@ mod tests {
         tally.on_track(&track(), "First");
         let (participant, id) = (somebody().id, Who::from(somebody().id));
         let data = Bytes::from_static(b"frame");
-        let frame = InFrame { participant, track: track().track, data, captured_us: 9_000, key: true, group: 2, object: 0 };
+        let frame =
+            InFrame { participant, track: track().track, data, captured_us: 9_000, key: true, layer: 0, group: 2, object: 0 };
         tally.on_frame(&frame, 9_050);
         let stats = || Stats {
             epoch: 3,

@@ -366,7 +366,12 @@ mod tests {
 
     fn camera(leaf: u16) -> RemoteTrack {
         let participant = ParticipantId::of_leaf(leaf, &[0; 32]);
-        RemoteTrack { participant, track: TrackId(100 + u64::from(leaf)), media: Media::camera(Codec::Vp8, 320, 180) }
+        RemoteTrack {
+            participant,
+            track: TrackId(100 + u64::from(leaf)),
+            media: Media::camera(Codec::Vp8, 320, 180),
+            muted: false,
+        }
     }
 
     /// The frames of a file as they would arrive, with groups as key frames begin them.
@@ -381,7 +386,7 @@ mod tests {
             }
             let captured_us = ORIGIN + frame.at.as_micros() as u64;
             let (participant, track) = (of.participant, of.track);
-            made.push(InFrame { participant, track, data: frame.data, captured_us, key: frame.key, group, object });
+            made.push(InFrame { participant, track, data: frame.data, captured_us, key: frame.key, layer: 0, group, object });
             object += 1;
         }
         made
@@ -479,7 +484,7 @@ mod tests {
         let mut at = |leaf: u16, captured_us: u64, now: u64| {
             let track = camera(leaf);
             let (participant, track) = (track.participant, track.track);
-            let frame = InFrame { participant, track, data: Bytes::new(), captured_us, key: true, group: 0, object: 0 };
+            let frame = InFrame { participant, track, data: Bytes::new(), captured_us, key: true, layer: 0, group: 0, object: 0 };
             place(&mut skews, &frame, now, ORIGIN).as_millis()
         };
         assert_eq!(at(1, ORIGIN + 50_000, ORIGIN + 70_000), 50, "a clock like ours is believed");

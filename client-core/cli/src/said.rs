@@ -1,6 +1,6 @@
 //! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
 
-use conclave::{Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId};
+use conclave::{Carrier, Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId};
 use serde::Serialize;
 
 use crate::tally::{Receiving, Sending};
@@ -16,6 +16,7 @@ pub(crate) enum Said {
     ParticipantLeft { participant: Who, name: String, how: &'static str },
     Published { kind: &'static str, label: String },
     TrackPublished(Remote),
+    TrackChanged(Remote),
     TrackUnpublished(Remote),
     FirstFrame(FirstFrame),
     Lost { participant: Who, name: String, track: Track, kind: &'static str, count: u64 },
@@ -23,6 +24,7 @@ pub(crate) enum Said {
     Chat { participant: Who, name: String, id: String, text: String, unix_ms: u64 },
     Epoch { epoch: u64, safety_code: String, committed: bool },
     Connection { state: &'static str, again: bool },
+    Carriers { carriers: Vec<Carrying> },
     Warning { text: String },
     Stats(Stats),
     Report(Report),
@@ -60,6 +62,22 @@ pub(crate) struct Remote {
     pub(crate) label: String,
     pub(crate) width: u16,
     pub(crate) height: u16,
+    pub(crate) layers: u8,
+    pub(crate) muted: bool,
+}
+
+/// A relay that carries the call.
+#[derive(Serialize, Debug)]
+pub(crate) struct Carrying {
+    /// All 64 hexadecimal digits.
+    pub(crate) relay: String,
+    /// All 64 hexadecimal digits.
+    pub(crate) operator: Option<String>,
+    pub(crate) operator_name: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) hub: bool,
+    pub(crate) entry: bool,
+    pub(crate) publishers: usize,
 }
 
 #[derive(Serialize, Debug)]
@@ -165,6 +183,22 @@ impl Remote {
             label: track.media.label.clone(),
             width: track.media.width,
             height: track.media.height,
+            layers: track.media.layers,
+            muted: track.muted,
+        }
+    }
+}
+
+impl From<&Carrier> for Carrying {
+    fn from(carrier: &Carrier) -> Self {
+        Self {
+            relay: carrier.relay.to_hex(),
+            operator: carrier.operator.as_ref().map(|(id, _)| id.to_hex()),
+            operator_name: carrier.operator.as_ref().map(|(_, name)| name.clone()),
+            address: carrier.address.clone(),
+            hub: carrier.hub,
+            entry: carrier.entry,
+            publishers: carrier.publishers,
         }
     }
 }

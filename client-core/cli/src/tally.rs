@@ -302,12 +302,12 @@ mod tests {
 
     fn track(leaf: u16, id: u64) -> RemoteTrack {
         let participant = ParticipantId::of_leaf(leaf, &[0; 32]);
-        RemoteTrack { participant, track: TrackId(id), media: Media::microphone() }
+        RemoteTrack { participant, track: TrackId(id), media: Media::microphone(), muted: false }
     }
 
     fn frame(track: &RemoteTrack, object: u64, captured_us: u64) -> InFrame {
         let data = Bytes::from_static(&[0; 10]);
-        InFrame { participant: track.participant, track: track.track, data, captured_us, key: true, group: 3, object }
+        InFrame { participant: track.participant, track: track.track, data, captured_us, key: true, layer: 0, group: 3, object }
     }
 
     #[tokio::test(start_paused = true)]

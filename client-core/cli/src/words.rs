@@ -20,6 +20,8 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::ParticipantLeft { name, .. } => format!("{} is gone: nothing was heard for too long", printable(name)),
         Said::Published { label, .. } => format!("you publish {}", printable(label)),
         Said::TrackPublished(track) => format!("{} publishes {}", printable(&track.name), track.kind),
+        Said::TrackChanged(track) if track.muted => format!("{}: {} is muted", printable(&track.name), track.kind),
+        Said::TrackChanged(track) => format!("{}: {} is on", printable(&track.name), track.kind),
         Said::TrackUnpublished(track) => format!("{} ended {}", printable(&track.name), track.kind),
         Said::FirstFrame(first) => format!("{}: first frame of {}", printable(&first.name), first.kind),
         Said::Lost { name, kind, count: 1, .. } => format!("lost: 1 frame of {}'s {kind}", printable(name)),
@@ -32,7 +34,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::Connection { state: "control_lost", .. } => {
             "nothing is heard of the others: the room's hub is out of reach".to_owned()
         }
-        Said::Connection { .. } | Said::Stats(_) => return None,
+        Said::Connection { .. } | Said::Carriers { .. } | Said::Stats(_) => return None,
         Said::Warning { text } => format!("note: {}", printable(text)),
         Said::Report(report) => summary(report)?,
         Said::Ended { ok: true, .. } => "left".to_owned(),

@@ -221,11 +221,13 @@ impl<O: Observer> Task<O> {
             E::ParticipantChanged(participant) => Event::ParticipantChanged(participant),
             E::ParticipantLeft { id, how } => Event::ParticipantLeft { id, how },
             E::TrackPublished(track) => Event::TrackPublished(track),
+            E::TrackChanged(track) => Event::TrackChanged(track),
             E::TrackUnpublished { participant, track } => Event::TrackUnpublished { participant, track },
             E::FramesLost { participant, track, count } => Event::FramesLost { participant, track, count },
             E::FrameRefused { participant, reason } => Event::FrameRefused { participant, reason },
             E::Chat { from, id, text, unix_ms } => Event::Chat { from, id, text, unix_ms },
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
+            E::Carriers(carriers) => Event::Carriers(carriers),
             E::Connection(state) => Event::Connection(state),
             E::Warning(warning) => Event::Warning(warning),
         };

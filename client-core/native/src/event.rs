@@ -1,7 +1,7 @@
 //! What happens in a room, typed and complete: first the whole state, then what changes.
 
 use conclave_client_core::api::{
-    ConnectionState, Departure, InFrame, OpenError, Participant, ParticipantId, RemoteTrack, Warning,
+    Carrier, ConnectionState, Departure, InFrame, OpenError, Participant, ParticipantId, RemoteTrack, Warning,
 };
 use conclave_federation::id::TrackId;
 
@@ -42,6 +42,8 @@ pub enum Event {
     },
     /// Somebody publishes a track; its frames follow by themselves.
     TrackPublished(RemoteTrack),
+    /// The publisher of a track says something else of it now: muted, or another label or size.
+    TrackChanged(RemoteTrack),
     /// A track is no more.
     TrackUnpublished {
         /// Whose.
@@ -98,6 +100,8 @@ pub enum Event {
     },
     /// How it stands with the relay. Reconnecting is not the application's work.
     Connection(ConnectionState),
+    /// Which relays carry the call now, all of them each time: ours first.
+    Carriers(Vec<Carrier>),
     /// Something that people should know, and that ends nothing.
     Warning(Warning),
     /// The last event.

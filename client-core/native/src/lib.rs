@@ -42,13 +42,13 @@ mod track;
 
 pub use conclave_client_core::{
     api::{
-        ClientError, Codec, ConnectionState, Departure, InFrame, Kind, LocalTrack, Media, OpenError, Participant, ParticipantId,
-        Presence, RemoteTrack, Warning,
+        Carrier, ClientError, Codec, ConnectionState, Departure, InFrame, Kind, LocalTrack, Media, OpenError, Participant,
+        ParticipantId, Presence, RemoteTrack, Warning,
     },
     link::{Link, LinkError},
 };
 pub use conclave_federation::{
-    id::{RelayId, TrackId},
+    id::{OperatorId, RelayId, TrackId},
     io::{DialError, SessionKey},
     wire::code::Code,
 };

@@ -173,7 +173,7 @@ mod tests {
 
     fn frame(leaf: u16, object: u64) -> Event {
         let (participant, track) = (who(leaf), TrackId(100));
-        Event::Frame(InFrame { participant, track, data: Bytes::new(), captured_us: 0, key: true, group: 0, object })
+        Event::Frame(InFrame { participant, track, data: Bytes::new(), captured_us: 0, key: true, layer: 0, group: 0, object })
     }
 
     fn chat(text: &str) -> Event {

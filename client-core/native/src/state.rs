@@ -22,7 +22,7 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
             state.roster.retain(|known| known.id != *id);
             state.tracks.retain(|track| track.participant != *id);
         }
-        Event::TrackPublished(track) => {
+        Event::TrackPublished(track) | Event::TrackChanged(track) => {
             let same = |known: &&mut api::RemoteTrack| (known.participant, known.track) == (track.participant, track.track);
             match state.tracks.iter_mut().find(same) {
                 Some(known) => *known = track.clone(),
@@ -43,6 +43,7 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::FrameRefused { .. }
         | Event::Chat { .. }
         | Event::Connection(_)
+        | Event::Carriers(_)
         | Event::Warning(_)
         | Event::Ended(_) => {}
     }
@@ -85,7 +86,12 @@ mod tests {
     #[test]
     fn who_leaves_takes_their_tracks_along() {
         let mut state = None;
-        let track = |leaf, id| RemoteTrack { participant: somebody(leaf).id, track: TrackId(id), media: Media::microphone() };
+        let track = |leaf, id| RemoteTrack {
+            participant: somebody(leaf).id,
+            track: TrackId(id),
+            media: Media::microphone(),
+            muted: false,
+        };
         for event in [
             joined(),
             Event::ParticipantJoined(somebody(1)),

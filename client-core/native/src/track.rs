@@ -39,7 +39,14 @@ impl Track {
     /// The application's own bytes, in order, as frames of a picture are.
     #[must_use]
     pub fn data(label: impl Into<String>) -> Self {
-        Self::of(Media { kind: Kind::Data, codec: Codec::Raw, label: label.into(), width: 0, height: 0 })
+        Self::of(Media { kind: Kind::Data, codec: Codec::Raw, label: label.into(), width: 0, height: 0, layers: 1 })
+    }
+
+    /// With so many temporal layers, 1 to 4: see [`Frame::of_layer`].
+    #[must_use]
+    pub const fn with_layers(mut self, layers: u8) -> Self {
+        self.media.layers = layers;
+        self
     }
 
     /// Anything else that the protocol can describe.
@@ -57,13 +64,21 @@ impl Frame {
     /// A frame that can be decoded alone, captured now: every frame of sound, and a key frame of a picture.
     #[must_use]
     pub fn key(data: impl Into<Bytes>) -> Self {
-        Self(OutFrame { data: data.into(), captured_us: unix_us(), key: true })
+        Self(OutFrame { data: data.into(), captured_us: unix_us(), key: true, layer: 0 })
     }
 
     /// A frame that needs those before it, captured now.
     #[must_use]
     pub fn delta(data: impl Into<Bytes>) -> Self {
         Self(OutFrame { key: false, ..Self::key(data).0 })
+    }
+
+    /// Of another temporal layer than the base: it needs frames of its own layer and of those below it, and frames of
+    /// lower layers do not need it. The first that is dropped where the way is narrow.
+    #[must_use]
+    pub const fn of_layer(mut self, layer: u8) -> Self {
+        self.0.layer = layer;
+        self
     }
 
     /// Captured at another time: microseconds since 1970. It travels inside the encryption.
@@ -98,6 +113,15 @@ impl PublishedTrack {
     /// Never returns once the room is over.
     pub async fn key_frame_wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// Tells everybody whether the track is muted. Whether frames are written meanwhile is the application's matter.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn mute(&self, muted: bool) -> Result<(), RoomOver> {
+        let order = Order::Command(Command::Mute { track: self.track, muted });
+        self.orders.send(order).await.map_err(|_| RoomOver)
     }
 
     /// Ends the track; returns when the room's task knows.

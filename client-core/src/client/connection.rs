@@ -39,6 +39,9 @@ pub(super) struct Open {
     pub(super) relay: RelayDescriptor,
     /// Proofs are over it.
     pub(super) nonce: [u8; 32],
+    /// What proofs to this relay are bound to besides its key: the `host:port` dialled where only that was proved, else
+    /// nothing.
+    pub(super) authority: String,
 }
 
 enum Way {
@@ -74,11 +77,21 @@ pub(super) struct Connection {
     /// Since when there has been no session, once there was one.
     down_since: Option<Duration>,
     was_open: bool,
+    /// See [`Open::authority`].
+    authority: String,
 }
 
 impl Connection {
     pub(super) const fn new(entry: Entry) -> Self {
-        Self { entry, way: Way::Down { at: Duration::ZERO }, next_dial: 0, failures: 0, down_since: None, was_open: false }
+        Self {
+            entry,
+            way: Way::Down { at: Duration::ZERO },
+            next_dial: 0,
+            failures: 0,
+            down_since: None,
+            was_open: false,
+            authority: String::new(),
+        }
     }
 
     /// Whether the key of the relay was known before.
@@ -114,9 +127,13 @@ impl Connection {
         outlet: &mut impl Outlet,
     ) {
         match (&self.way, side) {
-            (Way::Dialling { key, .. }, Side::Dialled(dial, relay))
+            (Way::Dialling { key, .. }, Side::Dialled(dial, relay) | Side::DialledByName(dial, relay))
                 if *key == dial && self.entry.relay.is_none_or(|expected| expected == relay) =>
             {
+                self.authority = match side {
+                    Side::DialledByName(..) => self.entry.addresses.first().cloned().unwrap_or_default(),
+                    Side::Dialled(..) | Side::Accepted => String::new(),
+                };
                 self.way = Way::Opening(Box::new(Session::new(now, session, side, exporter, &Local::Client, outlet)));
             }
             _ => outlet.close(session, Code::VIOLATION, "this connection was not asked for"),
@@ -127,7 +144,8 @@ impl Connection {
     pub(super) fn on_active(&mut self, remote: Remote) -> bool {
         match (std::mem::replace(&mut self.way, Way::Over), remote) {
             (Way::Opening(session), Remote::Relay { descriptor, nonce }) => {
-                self.way = Way::Open(Box::new(Open { session: *session, relay: *descriptor, nonce }));
+                let authority = std::mem::take(&mut self.authority);
+                self.way = Way::Open(Box::new(Open { session: *session, relay: *descriptor, nonce, authority }));
                 self.failures = 0;
                 self.down_since = None;
                 self.was_open = true;

@@ -207,7 +207,7 @@ impl Joined {
         let (relay, nonce) = (open.relay.relay, open.nonce);
         let (room, instance) = (self.place.room, self.place.instance);
         let generation = self.hall.record.generation;
-        let claim = AttachClaim { relay, authority: "", nonce: &nonce, room, instance, generation, role: 0 };
+        let claim = AttachClaim { relay, authority: &open.authority, nonce: &nonce, room, instance, generation, role: 0 };
         let signature = self.access_key.sign(Label::Attach, &claim.bytes());
         let Some(capability) = self.capability(ctx) else { return };
         self.attached = Attached::Asked;
@@ -403,6 +403,7 @@ impl Joined {
                 | Event::ParticipantChanged(_)
                 | Event::ParticipantLeft { .. }
                 | Event::TrackPublished(_)
+                | Event::TrackChanged(_)
                 | Event::TrackUnpublished { .. }
                 | Event::Epoch { .. } => {}
                 event => {

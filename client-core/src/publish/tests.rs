@@ -110,7 +110,7 @@ impl Bench {
     }
 
     fn write(&mut self, len: usize, key: bool) -> Written {
-        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key };
+        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key, layer: 0 };
         let now = Now { mono: self.now, unix_ms: 0 };
         let way = Way { now, session: SessionKey(1), outlet: &mut self.wire };
         self.publisher.write(TRACK, &frame, &mut self.sealer, Some(way))
@@ -262,7 +262,7 @@ fn while_reconnecting_frames_are_dropped_and_counted() {
     bench.write(10, true);
     bench.publisher.on_lost();
     let none: Option<Way<'_, Wire>> = None;
-    let frame = OutFrame { data: Bytes::from_static(b"x"), captured_us: 1, key: true };
+    let frame = OutFrame { data: Bytes::from_static(b"x"), captured_us: 1, key: true, layer: 0 };
     assert_eq!(bench.publisher.write(TRACK, &frame, &mut bench.sealer, none), Written::Dropped);
     let id = bench.publisher.tracks().next().unwrap().1.id;
     bench.publisher.on_published(id, Alias::new(78));

@@ -35,6 +35,8 @@ pub(crate) struct Placed {
     pub(crate) group: u64,
     /// Its place in the group.
     pub(crate) object: u64,
+    /// Its temporal layer.
+    pub(crate) layer: u8,
 }
 
 /// What comes out, in order.
@@ -171,7 +173,7 @@ mod tests {
 
     fn placed(number: u32, key: bool) -> Placed {
         let frame = Frame { key, captured_us: 0, number, data: Bytes::from_static(b"frame") };
-        Placed { frame, group: 0, object: u64::from(number) }
+        Placed { frame, group: 0, object: u64::from(number), layer: 0 }
     }
 
     struct Bench {

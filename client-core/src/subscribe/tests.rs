@@ -8,7 +8,7 @@ fn header(alias: u32, group: u64, object: u64) -> ObjectHeader {
 }
 
 fn line(track: u64, stream: u8) -> Line {
-    Line { track: TrackId(track), stream, media: Media::microphone() }
+    Line { track: TrackId(track), stream, media: Media::microphone(), muted: false }
 }
 
 fn somebody(leaf: u16) -> ParticipantId {

@@ -147,7 +147,7 @@ impl<T> Session<T> {
             deadline: Some(now.mono + HELLO_DEADLINE),
         };
         match side {
-            Side::Dialled(_, remote) => {
+            Side::Dialled(_, remote) | Side::DialledByName(_, remote) => {
                 let (dialling, hello) = Dialling::start(local, remote, &exporter);
                 session.stage = Stage::Dialling(Box::new(dialling));
                 session.send(&Message::Notice(Notice::Hello(hello)), outlet);

@@ -133,10 +133,13 @@ impl Shard {
         outlet: &mut impl Outlet,
     ) {
         let dial = match side {
-            Side::Dialled(dial, _) => Some(dial),
+            Side::Dialled(dial, _) | Side::DialledByName(dial, _) => Some(dial),
             Side::Accepted => None,
         };
-        let refusal = if self.stopping {
+        let refusal = if matches!(side, Side::DialledByName(..)) {
+            // Links are between keys; a name proves none.
+            Some((Code::UNPROVEN, "a relay dials relays by their keys: this connection proved only a name"))
+        } else if self.stopping {
             Some((Code::SHUTTING_DOWN, "this relay stops: connect to another one"))
         } else if self.sessions.len() >= self.limits.sessions {
             stats.hit(Limit::Sessions);

@@ -164,8 +164,12 @@ impl Joined {
         if self.own.catalog_epoch.is_some() || !self.own.catalog.is_announced() {
             return;
         }
-        let line =
-            |(_, track): (_, &crate::publish::Track)| Line { track: track.id, stream: track.stream, media: track.media.clone() };
+        let line = |(_, track): (_, &crate::publish::Track)| Line {
+            track: track.id,
+            stream: track.stream,
+            media: track.media.clone(),
+            muted: track.muted,
+        };
         let lines = List::new(self.publisher.tracks().map(line).collect()).unwrap_or_default();
         let catalog = Catalog { number: self.own.catalog_number, lines };
         let signed = catalog.sign(self.author(self.me), |label, body| group.sign(label, body));

@@ -122,6 +122,14 @@ impl Joined {
         self.say_catalog(ctx);
     }
 
+    /// The application mutes a track, or does not any more.
+    pub(in crate::client) fn mute(&mut self, local: LocalTrack, muted: bool, ctx: &mut Ctx<'_, impl Outlet>) {
+        if self.publisher.mute(local, muted) {
+            self.own.catalog_changed();
+            self.say_catalog(ctx);
+        }
+    }
+
     /// The application ends a track.
     pub(in crate::client) fn unpublish(&mut self, local: LocalTrack, ctx: &mut Ctx<'_, impl Outlet>) {
         let now = ctx.now;

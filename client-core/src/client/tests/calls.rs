@@ -243,7 +243,7 @@ fn nothing_that_people_say_is_in_what_the_relay_sees() {
     world.command(0, Command::Chat { text: "chat-marker".to_owned() });
     world.run(ms(500));
     let data = Bytes::from_static(b"media-marker media-marker media-marker");
-    let frame = OutFrame { data, captured_us: 1, key: true };
+    let frame = OutFrame { data, captured_us: 1, key: true, layer: 0 };
     world.command(0, Command::Write { track: VOICE, frame });
     world.run(Duration::from_secs(6));
     let markers: [&[u8]; 5] = [b"label-marker", b"chat-marker", b"media-marker", b"A title", b"Participant 1"];

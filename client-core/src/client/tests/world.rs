@@ -396,7 +396,7 @@ impl World {
 
     pub(super) fn write(&mut self, who: usize, track: LocalTrack, len: usize, key: bool) {
         let captured_us = self.now().unix_ms * 1_000;
-        let frame = OutFrame { data: Bytes::from(vec![0x5a; len]), captured_us, key };
+        let frame = OutFrame { data: Bytes::from(vec![0x5a; len]), captured_us, key, layer: 0 };
         self.command(who, Command::Write { track, frame });
     }
 

@@ -94,7 +94,11 @@ impl World {
             Event::FramesLost { .. } => self.tally("gaps told"),
             Event::Ended(ended) => self.on_ended(number, &ended),
             Event::Connection(state) => self.people[number].connected = state == ConnectionState::Connected,
-            Event::TrackPublished(_) | Event::TrackUnpublished { .. } | Event::Frame(_) => {}
+            Event::TrackPublished(_)
+            | Event::TrackChanged(_)
+            | Event::TrackUnpublished { .. }
+            | Event::Carriers(_)
+            | Event::Frame(_) => {}
         }
     }
 

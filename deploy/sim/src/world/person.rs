@@ -205,6 +205,6 @@ impl Person {
         state.next += 1;
         let data = Bytes::from(name.data(len));
         let frame = Frame { digest: digest(&data), captured_us, key };
-        (name, frame, OutFrame { data, captured_us, key })
+        (name, frame, OutFrame { data, captured_us, key, layer: 0 })
     }
 }
