@@ -17,6 +17,7 @@ mod shell;
 mod test;
 mod walls;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Walls(walls::Options),
     /// Build the pure crates for the browser's target, and set that target up where it is missing
     Wasm(wasm::Options),
+    /// Build what a relay hands to browsers: the core, the SDK and the page
+    Web(web::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Walls(options) => walls::run(&options),
         Command::Wasm(options) => wasm::run(&options),
+        Command::Web(options) => web::run(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Walls,
     /// The pure crates build for the browser
     Wasm,
+    /// What a relay hands to browsers: core, SDK and page, as people load them
+    Web,
     /// cargo test on everything: unit, golden, property, simulator, loopback and process tests, doc tests
     Tests,
     /// cargo deny, where it is installed: licences, advisories, sources
@@ -99,6 +101,7 @@ fn take(step: Step, tally: &mut Option<Tally>) -> Taken {
         Step::Clippy => steps::clippy(),
         Step::Walls => steps::walls(),
         Step::Wasm => steps::wasm(),
+        Step::Web => steps::web(),
         Step::Tests => cargo_test::run().map(|(outcome, counted)| {
             *tally = counted;
             outcome

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Outcome;
-use crate::{shell, walls, wasm};
+use crate::{shell, walls, wasm, web};
 
 /// How cargo-deny says that it could not look anything up, which is nobody's fault on a machine without a network.
 const NO_DATABASE: &str = "failed to fetch advisory database";
@@ -56,6 +56,16 @@ pub(super) fn wasm() -> Result<Outcome> {
         wasm::Outcome::Broken(words) => Outcome::Failed(words),
         wasm::Outcome::Unavailable(words) if shell::is_ci() => Outcome::Failed(words),
         wasm::Outcome::Unavailable(words) => Outcome::NotRun(format!("NOT BUILT for the browser: {words}")),
+    })
+}
+
+/// As people load it, so that its size is the true one.
+pub(super) fn web() -> Result<Outcome> {
+    Ok(match web::build(web::Build::Release, None)? {
+        web::Outcome::Built(_, sizes) => Outcome::Passed(sizes),
+        web::Outcome::Broken(words) => Outcome::Failed(words),
+        web::Outcome::Unavailable(words) if shell::is_ci() => Outcome::Failed(words),
+        web::Outcome::Unavailable(words) => Outcome::NotRun(format!("NOT BUILT for the browser: {words}")),
     })
 }
 

@@ -15,10 +15,10 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 
 use crate::{shell, walls};
-use routes::Route;
+pub(crate) use routes::{Route, Toolchain, toolchain};
 
 /// The browser's target.
-const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What would drag a C compiler for wasm, a socket or a second backend into the browser.
 const NOT_IN_THE_BROWSER: &[(&str, &str)] = &[
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 pub(crate) fn build(route: Option<Route>) -> Result<Outcome> {
     let crates = walls::pure_crates()?;
     ensure!(!crates.is_empty(), "there is no pure crate in this workspace");
-    let toolchain = match routes::toolchain(route)? {
+    let toolchain = match toolchain(route)? {
         Ok(toolchain) => toolchain,
         Err(tried) => return Ok(Outcome::Unavailable(tried)),
     };
