@@ -11,6 +11,9 @@ use crate::certificate::WebIdentity;
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// An address that is silent this long is given up for the next one; the last one gets [`HANDSHAKE_TIMEOUT`].
 pub(crate) const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// A participant whom QUIC has not connected by then tries TCP beside it: an honest path connects in a few round trips,
+/// and together with the handshakes over TCP it has to be done within five seconds.
+pub(crate) const TCP_AFTER: Duration = Duration::from_millis(1_500);
 /// Socket addresses tried of one name: the first of each family, and one spare each.
 pub(crate) const MAX_RESOLVED: usize = 4;
 
@@ -25,6 +28,10 @@ const RELAY_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CLIENT_UNI: u32 = 64;
 /// Streams for requests that a client may have open towards its relay.
 const CLIENT_BIDI: u32 = 64;
+/// Streams that HTTP/3 needs beside those of a session: settings, QPACK's two, and one made up to see whether it is ignored.
+const WEB_UNI: u32 = 4;
+/// The stream of the request for the session.
+const WEB_BIDI: u32 = 1;
 /// Streams that a relay may have open towards a client: one for each group and layer of each publisher.
 const PARTICIPANT_UNI: u32 = 1_024;
 /// Streams for one way on a link, each way: all rooms share it.
@@ -133,6 +140,12 @@ pub(crate) fn accepting() -> TransportConfig {
         .receive_window(VarInt::from_u32(CLIENT_RECEIVE_WINDOW))
         .stream_receive_window(VarInt::from_u32(ACCEPTED_STREAM_WINDOW));
     transport
+}
+
+/// A session of a browser that we accept: the same, beside what HTTP/3 needs.
+pub(crate) fn admit_web(connection: &quinn::Connection) {
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(CLIENT_UNI + WEB_UNI));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(CLIENT_BIDI + WEB_BIDI));
 }
 
 /// A session that we dial as a participant.

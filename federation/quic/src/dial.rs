@@ -1,6 +1,6 @@
 //! Reaching a relay: names to addresses, one address after the other, and whom we met there.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use conclave_federation::{
     id::RelayId,
@@ -11,7 +11,8 @@ use quinn::{ClientConfig, Connection, ConnectionError, TransportConfig};
 use tokio::time::timeout;
 
 use crate::{
-    config::{ADDRESS_TIMEOUT, HANDSHAKE_TIMEOUT, LEAST_DATAGRAM, MAX_RESOLVED},
+    config::{ADDRESS_TIMEOUT, HANDSHAKE_TIMEOUT, LEAST_DATAGRAM, MAX_RESOLVED, TCP_AFTER},
+    tcp,
     tls::{self, KeyCheck, Met},
 };
 
@@ -38,7 +39,49 @@ pub(crate) async fn dial(
     Err(worst)
 }
 
-fn more_telling(a: DialError, b: DialError) -> DialError {
+/// Whom a participant reached, and how.
+pub(crate) enum Reached {
+    Quic(Connection, RelayId),
+    Tcp(tcp::dial::Reached),
+}
+
+/// As [`dial`], and over TCP beside it when QUIC does not get through: the first to connect wins.
+pub(crate) async fn dial_either(
+    quic: quinn::Endpoint,
+    transport: Arc<TransportConfig>,
+    wanted: Dial,
+) -> Result<Reached, DialError> {
+    let ipv6 = quic.local_addr().is_ok_and(|addr| addr.is_ipv6());
+    let mut udp = pin!(dial(quic, transport, wanted.clone()));
+    let early = timeout(TCP_AFTER, &mut udp).await;
+    let mut tcp = pin!(tcp::dial::dial(ipv6, &wanted));
+    match early {
+        Ok(Ok((connection, relay))) => return Ok(Reached::Quic(connection, relay)),
+        Ok(Err(DialError::Unreachable)) => {
+            return tcp.await.map(Reached::Tcp).map_err(|why| more_telling(DialError::Unreachable, why));
+        }
+        // Another key, another protocol, no such name: TCP would not change it.
+        Ok(Err(why)) => return Err(why),
+        Err(_) => {}
+    }
+    tokio::select! {
+        biased;
+        over_udp = &mut udp => match over_udp {
+            Ok((connection, relay)) => Ok(Reached::Quic(connection, relay)),
+            Err(DialError::WrongKey) => Err(DialError::WrongKey),
+            Err(why) => tcp.await.map(Reached::Tcp).map_err(|other| more_telling(why, other)),
+        },
+        over_tcp = &mut tcp => match over_tcp {
+            Ok(reached) => Ok(Reached::Tcp(reached)),
+            Err(why) => match udp.await {
+                Ok((connection, relay)) => Ok(Reached::Quic(connection, relay)),
+                Err(other) => Err(more_telling(why, other)),
+            },
+        },
+    }
+}
+
+pub(crate) fn more_telling(a: DialError, b: DialError) -> DialError {
     let weight = |error: &DialError| match error {
         DialError::UnknownName => 0,
         DialError::Unreachable => 1,
@@ -48,7 +91,7 @@ fn more_telling(a: DialError, b: DialError) -> DialError {
     if weight(&b) > weight(&a) { b } else { a }
 }
 
-async fn resolve(name: &str, ipv6: bool) -> Vec<SocketAddr> {
+pub(crate) async fn resolve(name: &str, ipv6: bool) -> Vec<SocketAddr> {
     match timeout(ADDRESS_TIMEOUT, tokio::net::lookup_host(name)).await {
         Ok(Ok(found)) => found.filter(|address| ipv6 || address.is_ipv4()).take(MAX_RESOLVED).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),

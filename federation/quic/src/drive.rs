@@ -19,14 +19,17 @@ use quinn::Incoming;
 use crate::{
     accept::Load,
     endpoint::Endpoint,
-    observe::{Counters, Observer, Path},
+    observe::{Counters, Observer, Path, Transport},
     ready::{Part, Ready, Source},
-    session::{Announced, Session, why},
+    session::{Announced, Session},
+    web::{Broken, Prefixed},
 };
 use attempt::{Attempt, Work};
+use pipes::Pipes;
 
 mod attempt;
 mod outlet;
+mod pipes;
 
 /// Events given before the loop lets QUIC's own tasks run, which send what was written meanwhile.
 const BATCH: u32 = 32;
@@ -56,11 +59,14 @@ pub struct Driver<O: Observer = ()> {
     load: Load,
     sessions: HashMap<SessionKey, Session>,
     sessions_begun: u64,
+    pipes: Pipes,
     out: VecDeque<Net>,
     /// Sessions with a datagram that did not fit.
     crowded: Vec<SessionKey>,
     tick: Option<Pin<Box<tokio::time::Sleep>>>,
     windows_due: Instant,
+    /// The last datagram that went to browsers.
+    prefixed: Prefixed,
     batch: u32,
     batch_begun: Option<Instant>,
 }
@@ -95,10 +101,12 @@ impl<O: Observer> Driver<O> {
             load: Load::default(),
             sessions: HashMap::new(),
             sessions_begun: 0,
+            pipes: Pipes::default(),
             out: VecDeque::new(),
             crowded: Vec::new(),
             tick: None,
             windows_due: start,
+            prefixed: Prefixed::default(),
             batch: 0,
             batch_begun: None,
         }
@@ -132,7 +140,7 @@ impl<O: Observer> Driver<O> {
     /// Sessions that are up.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() + self.pipes.sessions.len()
     }
 
     /// Handshakes that others began with us and that are not complete.
@@ -150,7 +158,17 @@ impl<O: Observer> Driver<O> {
     /// Where the remote is, for limits by network prefix; never logged.
     #[must_use]
     pub fn remote(&self, session: SessionKey) -> Option<std::net::SocketAddr> {
-        self.sessions.get(&session).map(|session| session.connection.remote_address())
+        let quic = self.sessions.get(&session).map(|session| session.connection.remote_address());
+        quic.or_else(|| self.pipes.sessions.get(&session)?.remote())
+    }
+
+    /// What carries a session.
+    #[must_use]
+    pub fn transport(&self, session: SessionKey) -> Option<Transport> {
+        if self.pipes.sessions.contains_key(&session) {
+            return Some(Transport::WebSocket);
+        }
+        self.sessions.get(&session).map(|_| Transport::Quic)
     }
 
     /// An accepted session proved to be a link between relays: its streams and windows are raised.
@@ -209,13 +227,17 @@ impl<O: Observer> Driver<O> {
 
     /// Ends all sessions with this reason and begins no more. Each ends with [`Net::Closed`].
     pub fn close_all(&mut self, code: Code, words: &str) {
-        self.load = Load { stopping: true, ..Load::default() };
-        for (_, attempt) in self.attempts.drain() {
-            if let Work::Dialled { key, .. } = attempt.work {
-                self.out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
+        self.load = Load { stopping: true, leaving: self.load.leaving, ..Load::default() };
+        let out = &mut self.out;
+        self.attempts.retain(|_, attempt| match attempt.work {
+            Work::Dialled { key, .. } => {
+                out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
+                false
             }
-        }
-        let mut sessions: Vec<_> = self.sessions.keys().copied().collect();
+            Work::Accepted { .. } => false,
+            Work::Leaving(_) => true,
+        });
+        let mut sessions: Vec<_> = self.sessions.keys().chain(self.pipes.sessions.keys()).copied().collect();
         sessions.sort_unstable();
         for session in sessions {
             self.close(session, code, words);
@@ -229,7 +251,8 @@ impl<O: Observer> Driver<O> {
         let mut idle = Box::pin(async move { quic.wait_idle().await });
         let drained = poll_fn(|context| {
             while self.poll_next(context).is_ready() {}
-            idle.as_mut().poll(context)
+            let told = self.pipes.poll_left(context).is_ready();
+            if idle.as_mut().poll(context).is_ready() && told { Poll::Ready(()) } else { Poll::Pending }
         });
         tokio::time::timeout(within, drained).await.is_ok()
     }
@@ -247,6 +270,9 @@ impl<O: Observer> Driver<O> {
     }
 
     fn serve_session(&mut self, key: SessionKey, part: Part) {
+        if matches!(part, Part::PipeIn | Part::PipeOut) {
+            return self.serve_pipe(key, part);
+        }
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let net = match part {
             Part::Datagram => session.next_datagram(),
@@ -260,16 +286,28 @@ impl<O: Observer> Driver<O> {
                 }
             }
             Part::Writable => session.unblock(),
+            Part::PipeIn | Part::PipeOut => None,
             Part::Closed => {
                 if let Some(error) = session.poll_closed() {
-                    self.ended(key, why(&error));
+                    let why = session.why(&error);
+                    self.ended(key, why);
                 }
                 return;
             }
+            Part::Request => {
+                if let Some(why) = session.poll_over() {
+                    return self.ended(key, why);
+                }
+                None
+            }
         };
+        let broken = session.broken();
         if let Some(net) = net {
             self.received(&net);
             self.out.push_back(net);
+        }
+        if let Some(broken) = broken {
+            self.break_off(key, broken);
         }
     }
 
@@ -296,14 +334,27 @@ impl<O: Observer> Driver<O> {
     /// The connection is over: what arrived before is handed over first. It is bounded by the receive windows.
     fn ended(&mut self, key: SessionKey, why: Closed) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        let mut rest = Vec::new();
-        session.drain(&mut |net| rest.push(net));
-        for net in rest {
+        for net in session.drain() {
             self.received(&net);
             self.out.push_back(net);
         }
+        session.end_web();
         self.counters.sessions_closed += 1;
         self.out.push_back(Net::Closed { session: key, why });
+    }
+
+    /// Bad manners of a browser cost it its session, and nobody else anything.
+    fn break_off(&mut self, key: SessionKey, broken: Broken) {
+        let Some(session) = self.sessions.remove(&key) else { return };
+        session.end_web();
+        let counter = match broken {
+            Broken::Stream => &mut self.counters.web_streams_broken,
+            Broken::Datagram => &mut self.counters.web_datagrams_broken,
+            Broken::Request => &mut self.counters.web_requests_broken,
+        };
+        *counter += 1;
+        self.counters.sessions_closed += 1;
+        self.out.push_back(Net::Closed { session: key, why: Closed::Lost });
     }
 
     /// A bug while serving a session costs that session and no other.
@@ -313,8 +364,12 @@ impl<O: Observer> Driver<O> {
         tracing::error!(session = key.0, "a bug ended this session; please report it with what the log says before");
         if let Some(session) = self.sessions.remove(&key) {
             // The connection may be in pieces: closing or dropping it may fail as well.
-            let _ = catch_unwind(AssertUnwindSafe(move || session.close(Code::INTERNAL, "a bug here ended this session")));
+            let words = "a bug here ended this session";
+            if let Ok(Some(leaving)) = catch_unwind(AssertUnwindSafe(move || session.close(Code::INTERNAL, words))) {
+                self.leaving(leaving);
+            }
         }
+        self.pipes.sessions.remove(&key);
         self.out.retain(|net| session_of(net) != Some(key));
         self.out.push_back(Net::Closed { session: key, why: Closed::Lost });
     }

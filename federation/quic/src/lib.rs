@@ -13,8 +13,11 @@
 //!        quinn  <---  accept, dial, tls, config    endpoint: the UDP port
 //! ```
 //!
+//! Where UDP does not get through, `tcp` takes the place of quinn: a mux per session, and one task for each TCP connection.
+//!
 //! Invariants:
-//! - there is no task and no channel of ours: what is not read stays in QUIC, whose flow control slows the remote down;
+//! - there is no task and no channel of ours on QUIC, and one of each on TCP: what is not read stays in QUIC or TCP, whose
+//!   flow control slows the remote down;
 //! - a write takes what fits now and never waits; [`Net::Writable`](conclave_federation::io::Net::Writable) follows;
 //! - a relay is the Ed25519 key in its certificate, proved by the handshake; TLS 1.3 only, nothing is resumed, no
 //!   certificate is asked of those who dial, and the hybrid X25519MLKEM768 is preferred;
@@ -68,6 +71,7 @@ mod observe;
 mod read;
 mod ready;
 mod session;
+pub mod tcp;
 mod tls;
 mod write;
 
@@ -75,5 +79,5 @@ pub use certificate::{CertificateError, WebCertificate, WebIdentity};
 pub use config::{BindConfig, Limits};
 pub use drive::Driver;
 pub use endpoint::{BindError, Buffers, Endpoint};
-pub use observe::{Counters, Observer, Path};
+pub use observe::{Counters, Observer, Path, Transport};
 pub use tls::tcp_server_tls;

@@ -1,6 +1,6 @@
 //! What can be seen of the traffic from beside it: counters, the state of a path, and the seam for tests that read along.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use conclave_federation::io::SessionKey;
 
@@ -23,11 +23,34 @@ impl Observer for () {
     fn sent(&mut self, _: SessionKey, _: &[u8]) {}
 }
 
+/// What carries a session's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Transport {
+    /// QUIC itself.
+    Quic,
+    /// HTTP/3 on QUIC, which is what a browser speaks.
+    WebTransport,
+    /// Messages over TCP, for where UDP does not get through: expect more delay.
+    WebSocket,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quic => "quic",
+            Self::WebTransport => "webtransport",
+            Self::WebSocket => "websocket",
+        })
+    }
+}
+
 /// What a driver has counted since it started; for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
     /// Sessions that began: dialled by us.
     pub dials_ok: u64,
+    /// Of these, over TCP, because UDP did not get through.
+    pub dials_over_tcp: u64,
     /// Dials that no address answered.
     pub dials_unreachable: u64,
     /// Dials to names without an address.
@@ -54,6 +77,8 @@ pub struct Counters {
     pub sessions_closed: u64,
     /// Sessions ended by a bug on our side; every one is worth a report.
     pub panics: u64,
+    /// Sessions over TCP ended because the remote's messages made no sense.
+    pub pipes_broken: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Datagrams taken for sending.

@@ -35,6 +35,12 @@ pub(crate) enum Part {
     Bidi,
     Read(StreamKey),
     Writable,
+    /// The stream of a browser's request.
+    Request,
+    /// Messages from TCP.
+    PipeIn,
+    /// Room for messages to TCP.
+    PipeOut,
 }
 
 #[derive(Default)]

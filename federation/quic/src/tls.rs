@@ -164,6 +164,11 @@ pub(crate) fn client(verifier: Arc<KeyCheck>) -> Result<QuicClientConfig, Unusab
     QuicClientConfig::try_from(client_tls(verifier, ALPN)?).map_err(|_| Unusable)
 }
 
+/// The same over TCP.
+pub(crate) fn client_of_tcp(verifier: Arc<KeyCheck>) -> Result<rustls::ClientConfig, Unusable> {
+    client_tls(verifier, ALPN)
+}
+
 /// What the other end of a dial showed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Met {
@@ -249,11 +254,21 @@ impl ServerCertVerifier for KeyCheck {
     }
 }
 
+/// The application protocol that both ends agreed on.
+pub(crate) fn alpn(connection: &quinn::Connection) -> Option<Vec<u8>> {
+    connection.handshake_data()?.downcast::<quinn::crypto::rustls::HandshakeData>().ok()?.protocol
+}
+
 /// 32 bytes that both ends of this connection share and nobody else knows.
 pub(crate) fn exporter(connection: &quinn::Connection) -> Option<[u8; 32]> {
     let mut out = [0; 32];
     connection.export_keying_material(&mut out, EXPORTER_LABEL, b"").ok()?;
     Some(out)
+}
+
+/// The same for a connection over TCP.
+pub(crate) fn exporter_of(connection: &rustls::ClientConnection) -> Option<[u8; 32]> {
+    connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).ok()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::Driver;
 use crate::{
     accept::{Admission, HandshakeError, admit, shake},
     config::{LEAST_DATAGRAM, Role},
-    dial::dial,
+    dial::{Reached, dial, dial_either},
     observe::Observer,
     ready::Source,
     session::{Session, Waiting},
@@ -32,19 +32,25 @@ pub(super) struct Attempt {
 
 pub(super) enum Work {
     Accepted { proven: bool, shaking: Waiting<Result<Connection, HandshakeError>> },
-    Dialled { key: DialKey, dialling: Waiting<Result<(Connection, RelayId), DialError>> },
+    Dialled { key: DialKey, dialling: Waiting<Result<Reached, DialError>> },
 }
 
 impl<O: Observer> Driver<O> {
     /// Reaches a relay; answered by [`Net::Connected`] or [`Net::DialFailed`].
     pub fn dial(&mut self, wanted: Dial) {
         let key = wanted.key;
-        if self.load.stopping || self.sessions.len() >= self.endpoint.limits.sessions {
+        if self.load.stopping || self.sessions() >= self.endpoint.limits.sessions {
             self.out.push_back(Net::DialFailed { dial: key, why: DialError::Unreachable });
             return;
         }
-        let dialling = dial(self.endpoint.quic.clone(), Arc::clone(&self.endpoint.dialling), wanted);
-        self.attempt(Work::Dialled { key, dialling: Box::pin(dialling) });
+        let (quic, transport) = (self.endpoint.quic.clone(), Arc::clone(&self.endpoint.dialling));
+        let dialling: Waiting<_> = if self.endpoint.relay().is_some() {
+            // Relays need UDP for their links, and may as well say so.
+            Box::pin(async move { dial(quic, transport, wanted).await.map(|(met, relay)| Reached::Quic(met, relay)) })
+        } else {
+            Box::pin(dial_either(quic, transport, wanted))
+        };
+        self.attempt(Work::Dialled { key, dialling });
     }
 
     fn attempt(&mut self, work: Work) {
@@ -63,7 +69,7 @@ impl<O: Observer> Driver<O> {
         let Poll::Ready(Some(incoming)) = poll else { return };
         self.port.bell.ring();
         let proven = incoming.remote_address_validated();
-        self.load.sessions = self.sessions.len();
+        self.load.sessions = self.sessions();
         match admit(self.endpoint.limits, self.load, proven) {
             Admission::Begin => match incoming.accept() {
                 Ok(connecting) => {
@@ -110,7 +116,8 @@ impl<O: Observer> Driver<O> {
                     Ok(Poll::Pending) => {
                         self.attempts.insert(number, Attempt { work: Work::Dialled { key, dialling }, waker });
                     }
-                    Ok(Poll::Ready(Ok((connection, relay)))) => self.dialled(key, connection, relay),
+                    Ok(Poll::Ready(Ok(Reached::Quic(connection, relay)))) => self.dialled(key, connection, relay),
+                    Ok(Poll::Ready(Ok(Reached::Tcp(reached)))) => self.dialled_over_tcp(key, reached),
                     Ok(Poll::Ready(Err(why))) => self.dial_failed(key, why),
                     Err(_) => {
                         self.counters.panics += 1;

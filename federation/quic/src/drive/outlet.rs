@@ -11,15 +11,25 @@ use crate::{observe::Observer, write::Desk};
 
 impl<O: Observer> Outlet for Driver<O> {
     fn open_uni(&mut self, session: SessionKey, priority: u8) -> Option<StreamKey> {
+        if let Some(pipe) = self.pipes.sessions.get_mut(&session) {
+            let opened = pipe.mux.open_uni(priority);
+            self.counters.opens_blocked += u64::from(opened.is_none());
+            return opened;
+        }
         self.sessions.get_mut(&session)?.open_uni(priority, &mut self.counters)
     }
 
     fn open_bidi(&mut self, session: SessionKey) -> Option<StreamKey> {
+        if let Some(pipe) = self.pipes.sessions.get_mut(&session) {
+            let opened = pipe.mux.open_bidi();
+            self.counters.opens_blocked += u64::from(opened.is_none());
+            return opened;
+        }
         self.sessions.get_mut(&session)?.open_bidi(&mut self.counters)
     }
 
     fn write(&mut self, session: SessionKey, stream: StreamKey, chunks: &mut [Bytes]) -> Wrote {
-        let Some(session) = self.sessions.get_mut(&session) else { return Wrote::Gone };
+        let Some(session) = self.sessions.get_mut(&session) else { return self.write_to_pipe(session, stream, chunks) };
         let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
         let wrote = session.write(stream, chunks, desk);
         if self.tick.is_none() {
@@ -31,25 +41,33 @@ impl<O: Observer> Outlet for Driver<O> {
     fn finish(&mut self, session: SessionKey, stream: StreamKey) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.finish(stream);
+        } else if let Some(pipe) = self.pipes.sessions.get_mut(&session) {
+            pipe.mux.finish(stream);
+            pipe.said();
         }
     }
 
     fn reset(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.reset(stream, code);
+        } else if let Some(pipe) = self.pipes.sessions.get_mut(&session) {
+            pipe.mux.reset(stream, code);
+            pipe.said();
         }
     }
 
     fn stop(&mut self, session: SessionKey, stream: StreamKey, code: Code) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.stop(stream, code);
-            self.out
-                .retain(|net| !matches!(net, Net::Data { session: of, stream: on, .. } if (*of, *on) == (session.key, stream)));
+        } else if let Some(pipe) = self.pipes.sessions.get_mut(&session) {
+            pipe.mux.stop(stream, code);
+            pipe.said();
         }
+        self.out.retain(|net| !matches!(net, Net::Data { session: of, stream: on, .. } if (*of, *on) == (session, stream)));
     }
 
     fn datagram(&mut self, session: SessionKey, bytes: Bytes) -> Wrote {
-        let Some(found) = self.sessions.get_mut(&session) else { return Wrote::Gone };
+        let Some(found) = self.sessions.get_mut(&session) else { return self.datagram_to_pipe(session, bytes) };
         let was_crowded = found.blocked_datagram.is_some();
         let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
         let wrote = found.datagram(bytes, desk);
@@ -61,7 +79,7 @@ impl<O: Observer> Outlet for Driver<O> {
     }
 
     fn close(&mut self, session: SessionKey, code: Code, words: &str) {
-        let Some(found) = self.sessions.remove(&session) else { return };
+        let Some(found) = self.sessions.remove(&session) else { return self.close_pipe(session, code, words) };
         found.close(code, words);
         self.out.retain(|net| session_of(net) != Some(session));
         self.counters.sessions_closed += 1;
