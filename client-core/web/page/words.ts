@@ -97,6 +97,7 @@ export const words = {
     text: "Message",
     send: "Send",
     unread: (count: number) => `${count} new`,
+    news: (name: string, text: string) => `${name}: ${[...text].length > 80 ? `${[...text].slice(0, 80).join("")} …` : text}`,
     tooLong: "This message is too long. Send it in parts.",
     gone: "Somebody who left",
   },
