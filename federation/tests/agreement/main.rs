@@ -2,6 +2,7 @@
 
 mod common;
 mod log;
+mod mux;
 mod session;
 mod well_known;
 mod wire;

@@ -41,6 +41,9 @@ fn golden() -> BTreeMap<String, String> {
     add("directory whole", &Directory::Whole(vec![listing()]).encode());
     add("directory added", &Directory::Added(listing()).encode());
     add("directory removed", &Directory::Removed(TrackId(99)).encode());
+    for (name, message) in crate::mux::messages() {
+        add(name, &message);
+    }
     add("record", &record().encode());
     add("descriptor", &descriptor().encode());
     add("well known", &well_known().encode());
