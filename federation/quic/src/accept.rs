@@ -6,6 +6,7 @@ use tokio::time::timeout;
 use crate::{
     config::{HANDSHAKE_TIMEOUT, Limits},
     dial::is_alpn,
+    tls, web,
 };
 
 /// What is done with somebody who dials.
@@ -25,11 +26,14 @@ pub(crate) struct Load {
     pub(crate) sessions: usize,
     pub(crate) handshakes: usize,
     pub(crate) unproven: usize,
+    /// Sessions of browsers that are over, and that they have not heard of.
+    pub(crate) leaving: usize,
     pub(crate) stopping: bool,
 }
 
 pub(crate) fn admit(limits: Limits, load: Load, proven: bool) -> Admission {
-    if load.stopping || load.handshakes >= limits.handshakes || load.sessions + load.handshakes >= limits.sessions {
+    let taken = load.sessions + load.handshakes + load.leaving;
+    if load.stopping || load.handshakes >= limits.handshakes || taken >= limits.sessions {
         Admission::Refuse
     } else if !proven && load.unproven >= limits.unproven {
         Admission::Prove
@@ -43,16 +47,30 @@ pub(crate) fn admit(limits: Limits, load: Load, proven: bool) -> Admission {
 pub(crate) enum HandshakeError {
     TimedOut,
     Alpn,
+    /// QUIC was fine, and the browser's request for a session was not.
+    Web,
     Other,
 }
 
-pub(crate) async fn shake(connecting: Connecting) -> Result<Connection, HandshakeError> {
-    match timeout(HANDSHAKE_TIMEOUT, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Err(_) | Ok(Err(ConnectionError::TimedOut)) => Err(HandshakeError::TimedOut),
-        Ok(Err(error)) if is_alpn(&error) => Err(HandshakeError::Alpn),
-        Ok(Err(_)) => Err(HandshakeError::Other),
-    }
+/// A handshake that is complete; with the session that a browser asked for, when it is one.
+pub(crate) type Shaken = (Connection, Option<web::Opened>);
+
+/// Takes part in a handshake up to where the machine takes over. All of it shares one deadline.
+pub(crate) async fn shake(connecting: Connecting) -> Result<Shaken, HandshakeError> {
+    let whole = async {
+        let connection = match connecting.await {
+            Ok(connection) => connection,
+            Err(ConnectionError::TimedOut) => return Err(HandshakeError::TimedOut),
+            Err(error) if is_alpn(&error) => return Err(HandshakeError::Alpn),
+            Err(_) => return Err(HandshakeError::Other),
+        };
+        let opened = match tls::alpn(&connection).as_deref() {
+            Some(tls::H3) => Some(web::shake(&connection).await.map_err(|web::Refused| HandshakeError::Web)?),
+            Some(_) | None => None,
+        };
+        Ok((connection, opened))
+    };
+    timeout(HANDSHAKE_TIMEOUT, whole).await.unwrap_or(Err(HandshakeError::TimedOut))
 }
 
 #[cfg(test)]
@@ -67,6 +85,7 @@ mod tests {
         assert_eq!(admit(LIMITS, idle, false), Admission::Begin);
         assert_eq!(admit(LIMITS, Load { handshakes: 4, ..idle }, true), Admission::Refuse);
         assert_eq!(admit(LIMITS, Load { sessions: 8, handshakes: 2, ..idle }, true), Admission::Refuse);
+        assert_eq!(admit(LIMITS, Load { sessions: 8, leaving: 2, ..idle }, true), Admission::Refuse);
         assert_eq!(admit(LIMITS, Load { stopping: true, ..idle }, true), Admission::Refuse);
     }
 

@@ -168,7 +168,8 @@ impl<O: Observer> Driver<O> {
         if self.pipes.sessions.contains_key(&session) {
             return Some(Transport::WebSocket);
         }
-        self.sessions.get(&session).map(|_| Transport::Quic)
+        let session = self.sessions.get(&session)?;
+        Some(if session.web.is_some() { Transport::WebTransport } else { Transport::Quic })
     }
 
     /// An accepted session proved to be a link between relays: its streams and windows are raised.

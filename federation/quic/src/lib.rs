@@ -73,6 +73,7 @@ mod ready;
 mod session;
 pub mod tcp;
 mod tls;
+mod web;
 mod write;
 
 pub use certificate::{CertificateError, WebCertificate, WebIdentity};

@@ -61,6 +61,16 @@ pub struct Counters {
     pub dials_not_conclave: u64,
     /// Sessions that began: accepted by us.
     pub handshakes_ok: u64,
+    /// Of these, those of browsers by WebTransport.
+    pub web_sessions_ok: u64,
+    /// Browsers whose request for a session was not one for us: another path or version, or not readable.
+    pub web_sessions_refused: u64,
+    /// Sessions of browsers ended because of a stream that may not be, is of another session, or breaks off in its first bytes.
+    pub web_streams_broken: u64,
+    /// Sessions of browsers ended because of a datagram of no session.
+    pub web_datagrams_broken: u64,
+    /// Sessions of browsers ended because the stream of their request was given up or could not be read.
+    pub web_requests_broken: u64,
     /// Accepted handshakes that did not finish in time.
     pub handshakes_timed_out: u64,
     /// Accepted handshakes without a common application protocol.

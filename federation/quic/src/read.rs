@@ -8,9 +8,9 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use conclave_federation::io::{Net, StreamKey, StreamKind};
-use quinn::ReadError;
+use quinn::{ReadError, RecvStream, SendStream};
 
-use crate::session::{Reading, Session, code, stream_key};
+use crate::session::{Reading, Session, stream_key};
 
 /// Largest `Net::Data`: what is readable at once is handed over in one piece up to this, so that an object that has
 /// arrived whole is forwarded with one write per subscriber.
@@ -38,6 +38,7 @@ impl Session {
             None => self.announced_datagram(),
         }?;
         self.datagrams.bell.ring();
+        let bytes = self.native_datagram(bytes)?;
         Some(Net::Datagram { session: self.key, bytes })
     }
 
@@ -61,7 +62,7 @@ impl Session {
             Box::pin(async move { connection.accept_uni().await })
         });
         if let Poll::Ready(Ok(recv)) = poll {
-            self.read(recv, StreamKind::Uni);
+            self.take_one_uni(recv);
             self.uni.bell.ring();
         }
     }
@@ -74,17 +75,37 @@ impl Session {
             Box::pin(async move { connection.accept_bi().await })
         });
         let Poll::Ready(Ok((send, recv))) = poll else { return false };
+        self.bidi.bell.ring();
+        self.take_one_bidi(send, recv)
+    }
+
+    fn take_one_uni(&mut self, recv: RecvStream) {
+        if self.web.is_some() {
+            self.open_web_uni(recv);
+        } else {
+            self.read(recv, StreamKind::Uni);
+        }
+    }
+
+    /// Says whether it is the control stream; that of a browser turns out to be it only later.
+    fn take_one_bidi(&mut self, send: SendStream, recv: RecvStream) -> bool {
+        if self.web.is_some() {
+            self.open_web_bidi(send, recv);
+            return false;
+        }
         let key = stream_key(send.id());
         let is_control = key == StreamKey::CONTROL;
         self.writing.insert(key, send);
         self.read(recv, if is_control { StreamKind::Control } else { StreamKind::Bidi });
         self.has_control |= is_control;
-        self.bidi.bell.ring();
         is_control
     }
 
     /// What is readable of one stream.
     pub(crate) fn next_data(&mut self, stream: StreamKey) -> Option<Net> {
+        if self.is_opening(stream) {
+            return self.next_opening(stream);
+        }
         let session = self.key;
         let reading = self.reading.get_mut(&stream)?;
         let kind = reading.kind;
@@ -102,31 +123,34 @@ impl Session {
             Look::Failed(error) => {
                 self.reading.remove(&stream);
                 let ReadError::Reset(number) = error else { return None };
-                return Some(Net::Reset { session, stream, code: code(number) });
+                return Some(Net::Reset { session, stream, code: self.code(number) });
             }
         };
         Some(Net::Data { session, stream, kind, bytes, fin })
     }
 
     /// Everything that arrived before the end, in no order between streams.
-    pub(crate) fn drain(&mut self, out: &mut impl FnMut(Net)) {
+    pub(crate) fn drain(&mut self) -> Vec<Net> {
+        let mut out = Vec::new();
         while let Some(Ok(bytes)) = now(self.connection.read_datagram()) {
-            out(Net::Datagram { session: self.key, bytes });
+            out.extend(self.native_datagram(bytes).map(|bytes| Net::Datagram { session: self.key, bytes }));
         }
         while let Some(Ok((send, recv))) = now(self.connection.accept_bi()) {
-            let is_control = stream_key(send.id()) == StreamKey::CONTROL;
-            self.read(recv, if is_control { StreamKind::Control } else { StreamKind::Bidi });
+            self.take_one_bidi(send, recv);
         }
         while let Some(Ok(recv)) = now(self.connection.accept_uni()) {
-            self.read(recv, StreamKind::Uni);
+            self.take_one_uni(recv);
+        }
+        let openings: Vec<_> = self.openings().collect();
+        for stream in openings {
+            self.next_opening(stream);
         }
         let mut streams: Vec<_> = self.reading.keys().copied().collect();
         streams.sort_unstable();
         for stream in streams {
-            while let Some(net) = self.next_data(stream) {
-                out(net);
-            }
+            out.extend(std::iter::from_fn(|| self.next_data(stream)));
         }
+        out
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     config::{LINK_BIDI, LINK_RECEIVE_WINDOW, LINK_UNI, MIN_SEND_WINDOW, Role},
     observe::Path,
     ready::{Bell, Part, Ready, Source},
+    web::{self, Web},
 };
 
 /// Finished streams that can still be reset. Older ones are delivered or will be; their memory is QUIC's.
@@ -46,6 +47,11 @@ impl<T> Announced<T> {
             self.waiting = None;
         }
         poll
+    }
+
+    /// What it waits for, to wait for it elsewhere.
+    pub(crate) fn into_waiting(self) -> Option<Waiting<T>> {
+        self.waiting
     }
 
     pub(crate) const fn is_waiting(&self) -> bool {
@@ -107,6 +113,8 @@ pub(crate) struct Session {
     pub(crate) window: SendWindow,
     /// Something was written since the window was last looked at.
     pub(crate) wrote: bool,
+    /// What a browser's session has beside.
+    pub(crate) web: Option<Box<Web>>,
     ready: Arc<Ready>,
 }
 
@@ -137,6 +145,7 @@ impl Session {
             blocked_datagram: None,
             window: SendWindow(MIN_SEND_WINDOW),
             wrote: false,
+            web: None,
             ready: Arc::clone(ready),
         };
         session.datagrams.bell.ring();
@@ -144,6 +153,10 @@ impl Session {
         session.uni.bell.ring();
         session.closed.bell.ring();
         session
+    }
+
+    pub(crate) fn bell(&self, part: Part) -> Arc<Bell> {
+        self.ready.bell(Source::Session(self.key, part))
     }
 
     /// Opens the control stream; the dialler's side of a new session.
@@ -160,7 +173,7 @@ impl Session {
     /// Begins to read a stream.
     pub(crate) fn read(&mut self, recv: RecvStream, kind: StreamKind) -> StreamKey {
         let key = stream_key(recv.id());
-        let bell = self.ready.bell(Source::Session(self.key, Part::Read(key)));
+        let bell = self.bell(Part::Read(key));
         bell.ring();
         let waker = Waker::from(Arc::clone(&bell));
         self.reading.insert(key, Reading { recv, kind, failed: None, bell, waker });
@@ -211,29 +224,52 @@ impl Session {
         }
     }
 
-    pub(crate) fn close(&self, code: Code, words: &str) {
+    /// Ends the session. That of a browser takes until it heard of it, for which somebody has to wait.
+    pub(crate) fn close(self, code: Code, words: &str) -> Option<Waiting<()>> {
+        if self.web.is_some() {
+            return self.leave(code, words);
+        }
         self.connection.close(VarInt::from(code.0), cut(words).as_bytes());
+        None
+    }
+
+    /// A code of a stream as this session's transport says it.
+    pub(crate) fn number(&self, code: Code) -> VarInt {
+        if self.web.is_some() { web::to_h3(code) } else { VarInt::from(code.0) }
+    }
+
+    /// A code of a stream as the remote said it.
+    pub(crate) fn code(&self, number: VarInt) -> Code {
+        if self.web.is_some() { web::from_h3(number) } else { code(number) }
+    }
+
+    /// Why the connection ended, in the words of the seam.
+    pub(crate) fn why(&self, error: &ConnectionError) -> Closed {
+        if self.web.is_some() { web::why(error) } else { why(error) }
     }
 }
 
 /// At most [`MAX_WORDS`] bytes, whole characters.
-fn cut(words: &str) -> &str {
+pub(crate) fn cut(words: &str) -> &str {
     let end = words.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_WORDS).last();
     words.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// A code as the remote sent it; what does not fit is no code of ours.
-pub(crate) fn code(number: VarInt) -> Code {
+fn code(number: VarInt) -> Code {
     Code(u16::try_from(number.into_inner()).unwrap_or(u16::MAX))
 }
 
-/// Why a session ended, in the words of the seam. The remote's words are cut and stripped of control characters.
-pub(crate) fn why(error: &ConnectionError) -> Closed {
+/// The remote's words, cut and stripped of control characters.
+pub(crate) fn spoken(words: &[u8]) -> String {
+    let words: String = String::from_utf8_lossy(words).chars().filter(|c| !c.is_control()).collect();
+    cut(&words).to_owned()
+}
+
+/// Why a session ended, in the words of the seam.
+fn why(error: &ConnectionError) -> Closed {
     match error {
-        ConnectionError::ApplicationClosed(close) => {
-            let words: String = String::from_utf8_lossy(&close.reason).chars().filter(|c| !c.is_control()).collect();
-            Closed::ByRemote(code(close.error_code), cut(&words).to_owned())
-        }
+        ConnectionError::ApplicationClosed(close) => Closed::ByRemote(code(close.error_code), spoken(&close.reason)),
         ConnectionError::TimedOut => Closed::TimedOut,
         ConnectionError::LocallyClosed => Closed::ByUs,
         ConnectionError::VersionMismatch

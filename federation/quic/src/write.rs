@@ -15,7 +15,8 @@ use quinn::{SendDatagramError, SendStream, VarInt, WriteError};
 
 use crate::{
     observe::{Counters, Observer},
-    session::{MAX_FINISHED, Session, code, stream_key},
+    session::{MAX_FINISHED, Session, stream_key},
+    web::{Prefixed, Web},
 };
 
 /// What beside the session a write touches.
@@ -23,6 +24,7 @@ pub(crate) struct Desk<'a, O> {
     pub(crate) observer: &'a mut O,
     pub(crate) counters: &'a mut Counters,
     pub(crate) out: &'a mut std::collections::VecDeque<Net>,
+    pub(crate) prefixed: &'a mut Prefixed,
 }
 
 /// How far an offer came.
@@ -30,7 +32,7 @@ pub(crate) struct Desk<'a, O> {
 enum End {
     Full,
     Blocked,
-    Stopped(Code),
+    Stopped(VarInt),
     Gone,
 }
 
@@ -42,12 +44,21 @@ fn fill(send: &mut SendStream, chunks: &mut [Bytes], offered: usize, taken: &mut
         // `write_chunks` is the one write that takes nothing when it does not complete.
         match pin!(send.write_chunks(chunks)).poll(&mut context) {
             Poll::Ready(Ok(written)) => *taken += written.bytes,
-            Poll::Ready(Err(WriteError::Stopped(number))) => return End::Stopped(code(number)),
+            Poll::Ready(Err(WriteError::Stopped(number))) => return End::Stopped(number),
             Poll::Ready(Err(_)) => return End::Gone,
             Poll::Pending => return End::Blocked,
         }
     }
     End::Full
+}
+
+/// Says what a stream of a browser's session is, before anything else is written to it.
+fn say(web: Option<&mut Web>, stream: StreamKey, send: &mut SendStream, writable: &Waker) -> End {
+    let Some(head) = web.and_then(|web| web.unsaid.get_mut(&stream)) else { return End::Full };
+    let mut chunks = [head.clone()];
+    let end = fill(send, &mut chunks, head.len(), &mut 0, writable);
+    [*head] = chunks;
+    end
 }
 
 impl Session {
@@ -65,6 +76,9 @@ impl Session {
         send.set_priority(-i32::from(priority)).ok()?;
         let key = stream_key(send.id());
         self.writing.insert(key, send);
+        if let Some(web) = &mut self.web {
+            web.unsaid.insert(key, web.heads.uni.clone());
+        }
         Some(key)
     }
 
@@ -81,6 +95,9 @@ impl Session {
         let key = stream_key(send.id());
         self.writing.insert(key, send);
         self.read(recv, StreamKind::Bidi);
+        if let Some(web) = &mut self.web {
+            web.unsaid.insert(key, web.heads.bidi.clone());
+        }
         Some(key)
     }
 
@@ -99,9 +116,15 @@ impl Session {
         }
         let before: Vec<Bytes> = if O::WATCHES { chunks.to_vec() } else { Vec::new() };
         let mut taken = 0;
-        let mut end = fill(send, chunks, offered, &mut taken, &self.writable);
-        if end == End::Blocked && self.window.follow(&self.connection, self.role) {
+        let mut end = say(self.web.as_deref_mut(), stream, send, &self.writable);
+        if end == End::Full {
             end = fill(send, chunks, offered, &mut taken, &self.writable);
+        }
+        if end == End::Blocked && self.window.follow(&self.connection, self.role) {
+            end = say(self.web.as_deref_mut(), stream, send, &self.writable);
+            if end == End::Full {
+                end = fill(send, chunks, offered, &mut taken, &self.writable);
+            }
         }
         self.wrote = true;
         desk.counters.bytes_out += taken as u64;
@@ -120,16 +143,33 @@ impl Session {
                 desk.counters.writes_blocked += 1;
                 return if taken > 0 { Wrote::Accepted(taken) } else { Wrote::Blocked };
             }
-            End::Stopped(code) => desk.out.push_back(Net::Stopped { session: self.key, stream, code }),
+            End::Stopped(number) => {
+                let code = self.code(number);
+                desk.out.push_back(Net::Stopped { session: self.key, stream, code });
+            }
             End::Gone => {}
         }
-        self.writing.remove(&stream);
+        self.forget(stream);
         Wrote::Gone
     }
 
+    fn forget(&mut self, stream: StreamKey) -> Option<SendStream> {
+        if let Some(web) = &mut self.web {
+            web.unsaid.remove(&stream);
+        }
+        self.writing.remove(&stream)
+    }
+
     pub(crate) fn finish(&mut self, stream: StreamKey) {
-        let Some(mut send) = self.writing.remove(&stream) else { return };
-        if send.finish().is_ok() {
+        let said = match self.writing.get_mut(&stream) {
+            Some(send) => say(self.web.as_deref_mut(), stream, send, &self.writable) == End::Full,
+            None => return,
+        };
+        let Some(mut send) = self.forget(stream) else { return };
+        if !said {
+            // Nothing was written to it, and not even what it is fits now: whole, it would mean nothing to a browser.
+            let _ = send.reset(self.number(Code::NONE));
+        } else if send.finish().is_ok() {
             if self.finished.len() >= MAX_FINISHED {
                 self.finished.pop_front();
             }
@@ -138,20 +178,22 @@ impl Session {
     }
 
     pub(crate) fn reset(&mut self, stream: StreamKey, code: Code) {
-        let send = self.writing.remove(&stream).or_else(|| {
+        let number = self.number(code);
+        let send = self.forget(stream).or_else(|| {
             let at = self.finished.iter().position(|(key, _)| *key == stream)?;
             self.finished.remove(at).map(|(_, send)| send)
         });
         if let Some(mut send) = send {
             // Fails when all of it was delivered meanwhile: then there is nothing to give up.
-            let _ = send.reset(VarInt::from_u32(code.0.into()));
+            let _ = send.reset(number);
         }
     }
 
     pub(crate) fn stop(&mut self, stream: StreamKey, code: Code) {
+        let number = self.number(code);
         if let Some(mut reading) = self.reading.remove(&stream) {
             // Fails when all of it has arrived: then there is nothing to stop.
-            let _ = reading.recv.stop(VarInt::from_u32(code.0.into()));
+            let _ = reading.recv.stop(number);
         }
     }
 
@@ -166,7 +208,11 @@ impl Session {
             return Wrote::Blocked;
         }
         let sent = if O::WATCHES { bytes.clone() } else { Bytes::new() };
-        match self.connection.send_datagram(bytes) {
+        let whole = match &self.web {
+            Some(web) => desk.prefixed.make(&web.heads, &bytes),
+            None => bytes,
+        };
+        match self.connection.send_datagram(whole) {
             Ok(()) => {
                 desk.counters.datagrams_out += 1;
                 desk.counters.bytes_out += len as u64;
@@ -187,6 +233,7 @@ impl Session {
     }
 
     pub(crate) fn has_space(&self, len: usize) -> bool {
+        let len = len + self.web.as_ref().map_or(0, |web| web.heads.datagram_len());
         self.connection.datagram_send_buffer_space().saturating_sub(self.role.reserved()) >= len
     }
 }

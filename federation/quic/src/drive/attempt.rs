@@ -15,13 +15,14 @@ use quinn::Connection;
 
 use super::Driver;
 use crate::{
-    accept::{Admission, HandshakeError, admit, shake},
+    accept::{Admission, HandshakeError, Shaken, admit, shake},
     config::{LEAST_DATAGRAM, Role},
     dial::{Reached, dial, dial_either},
     observe::Observer,
     ready::Source,
     session::{Session, Waiting},
     tls,
+    web::Opened,
 };
 
 /// A handshake or dial under way.
@@ -31,8 +32,16 @@ pub(super) struct Attempt {
 }
 
 pub(super) enum Work {
-    Accepted { proven: bool, shaking: Waiting<Result<Connection, HandshakeError>> },
-    Dialled { key: DialKey, dialling: Waiting<Result<Reached, DialError>> },
+    Accepted {
+        proven: bool,
+        shaking: Waiting<Result<Shaken, HandshakeError>>,
+    },
+    Dialled {
+        key: DialKey,
+        dialling: Waiting<Result<Reached, DialError>>,
+    },
+    /// A session of a browser is over, and it has to hear of it.
+    Leaving(Waiting<()>),
 }
 
 impl<O: Observer> Driver<O> {
@@ -51,6 +60,14 @@ impl<O: Observer> Driver<O> {
             Box::pin(dial_either(quic, transport, wanted))
         };
         self.attempt(Work::Dialled { key, dialling });
+    }
+
+    /// Sees to it that a browser hears of the end of its session.
+    pub(super) fn leaving(&mut self, leaving: Waiting<()>) {
+        self.load.leaving += 1;
+        self.attempt(Work::Leaving(leaving));
+        // At once, so that QUIC has the words even if nobody asks for events any more.
+        self.serve_attempt(self.attempts_begun);
     }
 
     fn attempt(&mut self, work: Work) {
@@ -104,7 +121,8 @@ impl<O: Observer> Driver<O> {
                 self.load.handshakes = self.load.handshakes.saturating_sub(1);
                 self.load.unproven = self.load.unproven.saturating_sub(usize::from(!proven));
                 match poll {
-                    Ok(Poll::Ready(Ok(connection))) => self.accepted(connection),
+                    Ok(Poll::Ready(Ok(shaken))) => self.accepted(shaken),
+                    Ok(Poll::Ready(Err(HandshakeError::Web))) => self.counters.web_sessions_refused += 1,
                     Ok(Poll::Ready(Err(HandshakeError::TimedOut))) => self.counters.handshakes_timed_out += 1,
                     Ok(Poll::Ready(Err(HandshakeError::Alpn))) => self.counters.handshakes_alpn += 1,
                     Ok(Poll::Ready(Err(HandshakeError::Other)) | Poll::Pending) => self.counters.handshakes_failed += 1,
@@ -125,6 +143,15 @@ impl<O: Observer> Driver<O> {
                     }
                 }
             }
+            Work::Leaving(mut leaving) => match catch_unwind(AssertUnwindSafe(|| leaving.as_mut().poll(&mut context))) {
+                Ok(Poll::Pending) => {
+                    self.attempts.insert(number, Attempt { work: Work::Leaving(leaving), waker });
+                }
+                done => {
+                    self.load.leaving = self.load.leaving.saturating_sub(1);
+                    self.counters.panics += u64::from(done.is_err());
+                }
+            },
         }
     }
 
@@ -139,10 +166,10 @@ impl<O: Observer> Driver<O> {
         self.out.push_back(Net::DialFailed { dial, why });
     }
 
-    /// A handshake that somebody began with us is complete. All of them speak `conclave/1` so far; a connection that
-    /// speaks another protocol of the same port would turn off here, by `Connection::handshake_data`.
-    fn accepted(&mut self, connection: Connection) {
-        let carries = connection.max_datagram_size().is_some_and(|size| size >= LEAST_DATAGRAM);
+    /// A handshake that somebody began with us is complete.
+    fn accepted(&mut self, (connection, opened): Shaken) {
+        let head = opened.as_ref().map_or(0, Opened::datagram_head);
+        let carries = connection.max_datagram_size().is_some_and(|size| size >= LEAST_DATAGRAM + head);
         let (true, Some(exporter)) = (carries, tls::exporter(&connection)) else {
             self.counters.sessions_unfit += 1;
             let words = "this path or your software does not carry datagrams of 1,100 bytes";
@@ -150,7 +177,11 @@ impl<O: Observer> Driver<O> {
             return;
         };
         self.counters.handshakes_ok += 1;
-        let session = self.begin(connection, Role::Client);
+        let mut session = self.begin(connection, Role::Client);
+        if let Some(opened) = opened {
+            self.counters.web_sessions_ok += 1;
+            session = session.with_web(opened);
+        }
         self.out.push_back(Net::Connected { session: session.key, side: Side::Accepted, exporter });
         self.sessions.insert(session.key, session);
     }

@@ -30,7 +30,8 @@ impl<O: Observer> Outlet for Driver<O> {
 
     fn write(&mut self, session: SessionKey, stream: StreamKey, chunks: &mut [Bytes]) -> Wrote {
         let Some(session) = self.sessions.get_mut(&session) else { return self.write_to_pipe(session, stream, chunks) };
-        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
+        let desk =
+            Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out, prefixed: &mut self.prefixed };
         let wrote = session.write(stream, chunks, desk);
         if self.tick.is_none() {
             self.set_tick(WINDOW_TICK);
@@ -69,7 +70,8 @@ impl<O: Observer> Outlet for Driver<O> {
     fn datagram(&mut self, session: SessionKey, bytes: Bytes) -> Wrote {
         let Some(found) = self.sessions.get_mut(&session) else { return self.datagram_to_pipe(session, bytes) };
         let was_crowded = found.blocked_datagram.is_some();
-        let desk = Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out };
+        let desk =
+            Desk { observer: &mut self.observer, counters: &mut self.counters, out: &mut self.out, prefixed: &mut self.prefixed };
         let wrote = found.datagram(bytes, desk);
         if wrote == Wrote::Blocked && !was_crowded {
             self.crowded.push(session);
@@ -80,7 +82,9 @@ impl<O: Observer> Outlet for Driver<O> {
 
     fn close(&mut self, session: SessionKey, code: Code, words: &str) {
         let Some(found) = self.sessions.remove(&session) else { return self.close_pipe(session, code, words) };
-        found.close(code, words);
+        if let Some(leaving) = found.close(code, words) {
+            self.leaving(leaving);
+        }
         self.out.retain(|net| session_of(net) != Some(session));
         self.counters.sessions_closed += 1;
         self.out.push_back(Net::Closed { session, why: Closed::ByUs });

@@ -48,9 +48,7 @@ async fn what_arrived_before_the_end_of_a_session_is_handed_over() {
         connection.close(VarInt::from_u32(0), b"");
         session.connection.closed().await;
 
-        let mut events = Vec::new();
-        session.drain(&mut |net| events.push(net));
-        events
+        session.drain()
     };
     let events = tokio::time::timeout(Duration::from_secs(60), carried).await.unwrap();
     let mut pieces = events.into_iter();
