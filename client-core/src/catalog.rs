@@ -17,7 +17,10 @@ use crate::{
 /// Participants whose catalogs are kept: the leaves of a full room.
 const MAX_CATALOGS: usize = conclave_federation::limits::MAX_LEAVES as usize;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// Flag of a line: nothing is to be heard or seen of the track now. Other bits are left for later and not looked at.
+const MUTED: u8 = 1;
 
 /// One line: a track and what it carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,18 +35,20 @@ pub(crate) struct Line {
     pub(crate) muted: bool,
 }
 
-impl Wire for Line {
+impl Line {
+    /// A length of one byte goes before, so that whoever does not know what a line means can pass over it.
     fn put(&self, out: &mut Writer) {
-        self.track.put(out);
-        out.u8(self.stream);
-        out.u8(match self.media.kind {
+        let mut line = Writer::new();
+        self.track.put(&mut line);
+        line.u8(self.stream);
+        line.u8(match self.media.kind {
             Kind::Microphone => 1,
             Kind::Camera => 2,
             Kind::Screen => 3,
             Kind::ScreenAudio => 4,
             Kind::Data => 5,
         });
-        out.u8(match self.media.codec {
+        line.u8(match self.media.codec {
             Codec::Opus => 1,
             Codec::Vp8 => 2,
             Codec::Vp9 => 3,
@@ -51,41 +56,48 @@ impl Wire for Line {
             Codec::H264 => 5,
             Codec::Raw => 6,
         });
-        Text::<{ Media::MAX_LABEL }>::cut(&self.media.label).put(out);
-        out.u16(self.media.width);
-        out.u16(self.media.height);
+        Text::<{ Media::MAX_LABEL }>::cut(&self.media.label).put(&mut line);
+        line.u16(self.media.width);
+        line.u16(self.media.height);
+        line.u8(self.media.layers);
+        line.u8(if self.muted { MUTED } else { 0 });
+        out.u8(u8::try_from(line.len()).unwrap_or(u8::MAX));
+        out.raw(&line.into_vec());
     }
 
-    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let track = TrackId::take(from)?;
+    /// `None`: a kind, a codec or a number of layers from the future. What follows the last field is from there as well.
+    fn take(from: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
+        let len = usize::from(from.u8()?);
+        let line = from.bytes(len, "catalog line")?;
+        let mut from = Reader::new(&line);
+        let track = TrackId::take(&mut from)?;
         let stream = from.u8()?;
         if track.is_reserved() || usize::from(stream) > MAX_TRACKS {
             return Err(Malformed::Value("catalog line"));
         }
         let kind = match from.u8()? {
-            1 => Kind::Microphone,
-            2 => Kind::Camera,
-            3 => Kind::Screen,
-            4 => Kind::ScreenAudio,
-            5 => Kind::Data,
-            _ => return Err(Malformed::Value("kind")),
+            1 => Some(Kind::Microphone),
+            2 => Some(Kind::Camera),
+            3 => Some(Kind::Screen),
+            4 => Some(Kind::ScreenAudio),
+            5 => Some(Kind::Data),
+            _ => None,
         };
         let codec = match from.u8()? {
-            1 => Codec::Opus,
-            2 => Codec::Vp8,
-            3 => Codec::Vp9,
-            4 => Codec::Av1,
-            5 => Codec::H264,
-            6 => Codec::Raw,
-            _ => return Err(Malformed::Value("codec")),
+            1 => Some(Codec::Opus),
+            2 => Some(Codec::Vp8),
+            3 => Some(Codec::Vp9),
+            4 => Some(Codec::Av1),
+            5 => Some(Codec::H264),
+            6 => Some(Codec::Raw),
+            _ => None,
         };
-        let label = Text::<{ Media::MAX_LABEL }>::take(from)?.as_str().to_owned();
-        Ok(Self {
-            track,
-            stream,
-            media: Media { kind, codec, label, width: from.u16()?, height: from.u16()?, layers: 1 },
-            muted: false,
-        })
+        let label = Text::<{ Media::MAX_LABEL }>::take(&mut from)?.as_str().to_owned();
+        let (width, height) = (from.u16()?, from.u16()?);
+        let (layers, flags) = (from.u8()?, from.u8()?);
+        let (Some(kind), Some(codec), 1..=Media::MAX_LAYERS) = (kind, codec, layers) else { return Ok(None) };
+        let media = Media { kind, codec, label, width, height, layers };
+        Ok(Some(Self { track, stream, media, muted: flags & MUTED != 0 }))
     }
 }
 
@@ -118,40 +130,54 @@ impl Author {
 }
 
 impl Catalog {
-    fn claim(&self, author: Author) -> Vec<u8> {
+    /// What is signed: `body` as it travels, so that a line which somebody passes over still counts.
+    fn claim(author: Author, body: &[u8]) -> Vec<u8> {
         let mut out = Writer::new();
         author.put(&mut out);
-        self.put_body(&mut out);
+        out.raw(body);
         out.into_vec()
-    }
-
-    fn put_body(&self, out: &mut Writer) {
-        out.u8(VERSION);
-        out.u32(self.number);
-        self.lines.put(out);
     }
 
     /// With the leaf's signature, ready to be sealed.
     pub(crate) fn sign(&self, author: Author, sign: impl FnOnce(Label, &[u8]) -> Signature) -> Bytes {
         let mut out = Writer::new();
-        self.put_body(&mut out);
-        sign(Label::Catalog, &self.claim(author)).put(&mut out);
+        out.u8(VERSION);
+        out.u32(self.number);
+        out.u16(u16::try_from(self.lines.len()).unwrap_or(u16::MAX));
+        for line in self.lines.iter() {
+            line.put(&mut out);
+        }
+        let body = out.into_vec();
+        let mut out = Writer::new();
+        out.raw(&body);
+        sign(Label::Catalog, &Self::claim(author, &body)).put(&mut out);
         out.into_bytes()
     }
 
-    /// Reads and verifies what was opened.
+    /// Reads and verifies what was opened. Lines that mean nothing to us are not in what comes out.
     pub(crate) fn verify(bytes: &Bytes, author: Author, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
         let mut from = Reader::new(bytes);
-        let mut read = || -> Result<(Self, Signature), Malformed> {
+        let mut read = || -> Result<(Self, usize, Signature), Malformed> {
             if from.u8()? != VERSION {
                 return Err(Malformed::Value("catalog version"));
             }
-            let catalog = Self { number: from.u32()?, lines: Wire::take(&mut from)? };
-            Ok((catalog, Wire::take(&mut from)?))
+            let number = from.u32()?;
+            let count = usize::from(from.u16()?);
+            if count > MAX_TRACKS {
+                return Err(Malformed::TooLong("catalog"));
+            }
+            let mut lines = Vec::with_capacity(count);
+            for _ in 0..count {
+                lines.extend(Line::take(&mut from)?);
+            }
+            let body = from.position();
+            let lines = List::new(lines).ok_or(Malformed::TooLong("catalog"))?;
+            Ok((Self { number, lines }, body, Wire::take(&mut from)?))
         };
-        let (catalog, signature) = read().map_err(|_| Unreadable::Malformed)?;
+        let (catalog, body, signature) = read().map_err(|_| Unreadable::Malformed)?;
         from.finish().map_err(|_| Unreadable::Malformed)?;
-        if !leaf.verify(Label::Catalog, &catalog.claim(author), &signature) {
+        let body = bytes.get(..body).unwrap_or_default();
+        if !leaf.verify(Label::Catalog, &Self::claim(author, body), &signature) {
             return Err(Unreadable::BadSignature);
         }
         Ok(catalog)
@@ -219,7 +245,7 @@ mod tests {
         Line {
             track: TrackId(track),
             stream,
-            media: Media { label: "desk".into(), ..Media::camera(Codec::Vp8, 640, 360) },
+            media: Media { label: "desk".into(), layers: 2, ..Media::camera(Codec::Vp8, 640, 360) },
             muted: false,
         }
     }
@@ -248,16 +274,19 @@ mod tests {
     #[test]
     fn a_catalog_is_version_number_and_lines_in_these_bytes() {
         let key = SigningKey::from_seed([1; 32]);
-        let bytes = catalog(3, &[line(0x1122_3344_5566_7788, 1)]).sign(author(4), |label, body| key.sign(label, body));
+        let muted = Line { muted: true, ..line(0x1122_3344_5566_7788, 1) };
+        let bytes = catalog(3, &[muted]).sign(author(4), |label, body| key.sign(label, body));
         let (body, signature) = bytes.split_at(bytes.len() - 64);
         let expected = [
-            &[1][..],                                          // version
+            &[2][..],                                          // version
             &[0, 0, 0, 3],                                     // number
             &[0, 1],                                           // lines
+            &[23],                                             // length of the line
             &[0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88], // track
             &[1, 2, 2],                                        // stream, camera, VP8
             &[0, 4, b'd', b'e', b's', b'k'],                   // label
             &[2, 128, 1, 104],                                 // 640 x 360
+            &[2, 1],                                           // layers, muted
         ];
         assert_eq!(body, expected.concat());
         let claim = [[5; 16].as_slice(), &[0, 0, 0, 2], &[0, 4], body].concat();
@@ -273,6 +302,58 @@ mod tests {
         }
         let longer = [bytes.as_ref(), b"x"].concat();
         assert!(Catalog::verify(&longer.into(), author(4), &key.verifying_key()).is_err());
+    }
+
+    /// The second of three lines, with other bytes in it.
+    fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<Catalog, Unreadable> {
+        let key = SigningKey::from_seed([1; 32]);
+        let mut out = Writer::new();
+        out.raw(&[VERSION, 0, 0, 0, 9, 0, 3]);
+        let mut change = Some(change);
+        for number in 0..3 {
+            let mut one = Writer::new();
+            line(20 + u64::from(number), number).put(&mut one);
+            let mut one = one.into_vec();
+            if number == 1
+                && let Some(change) = change.take()
+            {
+                change(&mut one);
+                one[0] = u8::try_from(one.len() - 1).unwrap();
+            }
+            out.raw(&one);
+        }
+        let body = out.into_vec();
+        let signature = key.sign(Label::Catalog, &Catalog::claim(author(4), &body));
+        let bytes = [body.as_slice(), signature.as_bytes()].concat();
+        Catalog::verify(&bytes.into(), author(4), &key.verifying_key())
+    }
+
+    #[test]
+    fn what_is_from_the_future_costs_its_own_line_alone_or_nothing() {
+        let tracks = |catalog: Catalog| catalog.lines.iter().map(|line| line.track.0).collect::<Vec<_>>();
+        let (kind, codec, layers, flags) = (10, 11, 22, 23);
+        for (at, value) in [(kind, 77), (codec, 77), (layers, 0), (layers, 5)] {
+            assert_eq!(changed(|line| line[at] = value).map(tracks), Ok(vec![20, 22]), "byte {at} is {value}");
+        }
+        let flagged = changed(|line| line[flags] = 0xff).unwrap();
+        assert!(flagged.lines[1].muted && !flagged.lines[0].muted);
+        assert_eq!(changed(|line| line[flags] = 0xfe).map(|catalog| catalog.lines[1].muted), Ok(false));
+        assert_eq!(changed(|line| line.extend([1, 2, 3])).map(tracks), Ok(vec![20, 21, 22]), "more fields than we know");
+        assert_eq!(changed(|line| line.truncate(20)), Err(Unreadable::Malformed), "fewer");
+    }
+
+    #[test]
+    fn more_lines_than_a_participant_may_have_are_refused() {
+        let key = SigningKey::from_seed([1; 32]);
+        let mut body = vec![VERSION, 0, 0, 0, 1, 0, 17];
+        for number in 0..17 {
+            let mut one = Writer::new();
+            line(20 + number, 1).put(&mut one);
+            body.extend(one.into_vec());
+        }
+        let signature = key.sign(Label::Catalog, &Catalog::claim(author(4), &body));
+        let bytes = [body.as_slice(), signature.as_bytes()].concat();
+        assert_eq!(Catalog::verify(&bytes.into(), author(4), &key.verifying_key()), Err(Unreadable::Malformed));
     }
 
     #[test]

@@ -160,9 +160,17 @@ impl Subscriber {
         Some(ours.into_iter().filter_map(|early| self.arrived(track, what, early.header, early.payload)).collect())
     }
 
-    /// Somebody's catalog names a track.
+    /// Somebody's catalog names a track, or says something else of it than before.
     pub(crate) fn claim(&mut self, now: Duration, participant: ParticipantId, line: Line) -> Event {
         let remote = RemoteTrack { participant, track: line.track, media: line.media.clone(), muted: line.muted };
+        if let Some(claim) = self.claims.get_mut(&(line.track, participant.leaf()))
+            && (claim.participant, claim.line.stream) == (participant, line.stream)
+            && claim.line.media.is_audio() == line.media.is_audio()
+        {
+            // The same track: its frames go on as they were.
+            claim.line = line;
+            return Event::TrackChanged(remote);
+        }
         self.wanted.want_media(line.track, now);
         let order = Order::new(line.media.is_audio(), now);
         self.claims.insert((line.track, participant.leaf()), Claim { participant, line, order });

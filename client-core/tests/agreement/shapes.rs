@@ -131,6 +131,15 @@ fn what_is_no_link_gets_the_sentence_that_fits() {
     .to_string();
     assert!(Link::parse(&format!("  {good}\n")).is_ok());
     let secret = good.split_once('#').expect("a fragment").1;
+    for here in ["127.0.0.1", "127.9.9.9:4433", "localhost", "LocalHost:80", "[::1]", "[::1]:4433"] {
+        let parsed = Link::parse(&format!("http://{here}/r#{secret}")).expect("this machine needs no TLS");
+        assert_eq!((parsed.host.as_str(), parsed.to_string()), (here, format!("https://{here}/r#{secret}")));
+    }
+    for elsewhere in
+        ["128.0.0.1", "127.0.0.1.example", "localhost.example:80", "notlocalhost", "[::2]", "::1", "0.0.0.0", "[::1].example"]
+    {
+        assert_eq!(Link::parse(&format!("http://{elsewhere}/r#{secret}")).err(), Some(LinkError::Shape), "{elsewhere}");
+    }
     let cases = [
         (String::new(), LinkError::Shape),
         ("hello".to_owned(), LinkError::Shape),

@@ -17,24 +17,33 @@ use super::{
 };
 use crate::{
     api::{Event, LocalTrack, Media, OutFrame, ParticipantId, Warning},
-    publish::{Way, Written, random_track},
+    publish::{Track, Way, Written, random_track},
 };
+
+/// All that relays are told of a track: its class, and its temporal layers.
+type Shape = (Class, u8);
+
+const RELIABLE: Shape = (Class::Reliable, 1);
+
+const fn shape(track: &Track) -> Shape {
+    (track.class(), track.media.layers)
+}
 
 impl Joined {
     /// Announces everything of ours on a fresh session.
     pub(super) fn announce(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         let own: Vec<TrackId> = self.own.tracks().into_iter().map(|track| track.id).collect();
         for track in own {
-            self.ask_publish(track, Class::Reliable, ctx);
+            self.ask_publish(track, RELIABLE, ctx);
         }
-        let media: Vec<_> = self.publisher.tracks().map(|(_, track)| (track.id, track.class())).collect();
-        for (track, class) in media {
-            self.ask_publish(track, class, ctx);
+        let media: Vec<_> = self.publisher.tracks().map(|(_, track)| (track.id, shape(track))).collect();
+        for (track, shape) in media {
+            self.ask_publish(track, shape, ctx);
         }
     }
 
-    fn ask_publish(&self, track: TrackId, class: Class, ctx: &mut Ctx<'_, impl Outlet>) {
-        let publish = Publish { room: self.place.room, instance: self.place.instance, track, class, layers: 1 };
+    fn ask_publish(&self, track: TrackId, (class, layers): Shape, ctx: &mut Ctx<'_, impl Outlet>) {
+        let publish = Publish { room: self.place.room, instance: self.place.instance, track, class, layers };
         ctx.ask(Request::Publish(publish), Ask::Publish(track));
     }
 
@@ -88,16 +97,16 @@ impl Joined {
 
     /// The relay still has the track of a session that it does not know to be lost.
     fn rename(&mut self, id: TrackId, ctx: &mut Ctx<'_, impl Outlet>) {
-        let class = self.publisher.tracks().find(|(_, track)| track.id == id).map(|(_, track)| track.class());
+        let media = self.publisher.tracks().find(|(_, track)| track.id == id).map(|(_, track)| shape(track));
         if let Some(own) = self.own.by_id(id) {
             let new = random_track(&mut ctx.core.rng);
             own.rename(new);
             self.own.on_renamed(id);
-            self.ask_publish(new, Class::Reliable, ctx);
-        } else if let (Some(class), Some(new)) = (class, self.publisher.rename(id, &mut ctx.core.rng)) {
+            self.ask_publish(new, RELIABLE, ctx);
+        } else if let (Some(media), Some(new)) = (media, self.publisher.rename(id, &mut ctx.core.rng)) {
             self.own.on_renamed(id);
             self.own.catalog_changed();
-            self.ask_publish(new, class, ctx);
+            self.ask_publish(new, media, ctx);
             self.say_catalog(ctx);
         }
     }
@@ -110,14 +119,14 @@ impl Joined {
     /// The application wants to publish.
     pub(in crate::client) fn publish(&mut self, local: LocalTrack, media: Media, ctx: &mut Ctx<'_, impl Outlet>) {
         let known = self.publisher.tracks().any(|(known, _)| known == local);
-        let added = self.publisher.add(local, media, &mut ctx.core.rng).map(|track| (track.id, track.class()));
-        let Some((id, class)) = added else {
+        let added = self.publisher.add(local, media, &mut ctx.core.rng).map(|track| (track.id, shape(track)));
+        let Some((id, shape)) = added else {
             ctx.core.warn(Warning::TooManyTracks);
             return;
         };
         self.own.catalog_changed();
         if self.is_attached() && !known {
-            self.ask_publish(id, class, ctx);
+            self.ask_publish(id, shape, ctx);
         }
         self.say_catalog(ctx);
     }

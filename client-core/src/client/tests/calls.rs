@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::world::{World, chats, code, frames, link, lost, names, room_of};
+use super::{
+    hub::NAME,
+    world::{World, chats, code, frames, link, lost, names, room_of},
+};
 use crate::{
     api::{Codec, Command, Departure, Ended, Event, LocalTrack, Media, OutFrame, Presence},
     chat::epoch_of_message,
@@ -255,4 +258,57 @@ fn nothing_that_people_say_is_in_what_the_relay_sees() {
     let kinds = world.hub.reliable_objects();
     assert!(kinds.iter().any(|(_, _, _, payload)| epoch_of_message(payload).is_some()));
     assert!(kinds.iter().any(|(_, _, _, payload)| epoch_of_message(payload).is_none()));
+}
+
+#[test]
+fn a_proof_names_what_was_dialled_where_only_a_name_was_proved_and_nothing_else() {
+    let mut world = World::with_room(1);
+    assert_eq!(world.hub.authorities, [""]);
+    world.by_name = true;
+    let link = link(&world, 0);
+    world.join("Bob", &link);
+    world.until("both in", |world| names(world, 1).len() == 2);
+    assert_eq!(world.hub.authorities, ["", NAME]);
+    // The next way there may be another one.
+    world.by_name = false;
+    world.cut(1);
+    world.until("attached again", |world| world.hub.authorities.len() == 3);
+    assert_eq!(world.hub.authorities, ["", NAME, ""]);
+}
+
+#[test]
+fn a_muted_track_is_said_to_be_and_goes_on_where_it_was() {
+    let mut world = World::with_room(2);
+    // Muted before it is there: it is announced so.
+    world.publish(0, VOICE, Media::microphone());
+    world.command(0, Command::Mute { track: VOICE, muted: true });
+    world.command(0, Command::Mute { track: LocalTrack(77), muted: true });
+    world.until("published", |world| world.events(1).any(|event| matches!(event, Event::TrackPublished(_))));
+    let said = |world: &World| -> Vec<bool> {
+        let muted = |event: &Event| match event {
+            Event::TrackPublished(track) | Event::TrackChanged(track) => Some(track.muted),
+            _ => None,
+        };
+        world.events(1).filter_map(muted).collect()
+    };
+    world.run(ms(300));
+    assert_eq!(said(&world).last(), Some(&true));
+    for muted in [false, false, true, false] {
+        world.command(0, Command::Mute { track: VOICE, muted });
+        world.write(0, VOICE, 160, true);
+        world.run(ms(100));
+    }
+    let told = said(&world);
+    assert_eq!(told.get(told.len() - 3..), Some([false, true, false].as_slice()), "what changes nothing is not said: {told:?}");
+    let published = world.events(1).filter(|event| matches!(event, Event::TrackPublished(_))).count();
+    let ended = world.events(1).filter(|event| matches!(event, Event::TrackUnpublished { .. })).count();
+    assert_eq!((published, ended), (1, 0));
+    let sender = room_of(&world, 0).unwrap().0;
+    assert_eq!((frames(&world, 1, sender).len(), lost(&world, 1)), (4, 0));
+    // Whoever comes later is told with the rest.
+    world.command(0, Command::Mute { track: VOICE, muted: true });
+    let link = link(&world, 0);
+    let late = world.join("Late", &link);
+    world.until("in", |world| room_of(world, late).is_some());
+    assert!(room_of(&world, late).unwrap().3.iter().all(|track| track.muted));
 }

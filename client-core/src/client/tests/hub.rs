@@ -90,14 +90,19 @@ pub(super) struct Hub {
     pub(super) seen: Vec<Bytes>,
     /// Key frame requests that came.
     pub(super) key_frames: usize,
+    /// What the proofs of those who attached were bound to besides the key.
+    pub(super) authorities: Vec<&'static str>,
 }
+
+/// Where it is reached.
+pub(super) const NAME: &str = "hub.example:4433";
 
 impl Hub {
     pub(super) fn new() -> Self {
         let key = SigningKey::from_seed([200; 32]);
         let operator = SigningKey::from_seed([201; 32]);
         let id = RelayId::new(*key.verifying_key().as_bytes());
-        let addresses = List::new(vec![Text::cut("hub.example:4433")]).unwrap();
+        let addresses = List::new(vec![Text::cut(NAME)]).unwrap();
         let descriptor = RelayDescriptor::issue(&operator, id, "Alder", addresses);
         let local = Box::new(LocalRelay { descriptor, key, nonce_secret: [9; 32] });
         Self {
@@ -109,6 +114,7 @@ impl Hub {
             mischief: Mischief::default(),
             seen: Vec::new(),
             key_frames: 0,
+            authorities: Vec::new(),
         }
     }
 
@@ -243,16 +249,23 @@ impl Hub {
             Request::Attach(attach) => {
                 let client = self.clients.get_mut(&session).unwrap();
                 let room = &self.rooms[&attach.room];
-                let claim = AttachClaim {
-                    relay: self.id,
-                    authority: "",
-                    nonce: &client.nonce.unwrap(),
+                let nonce = client.nonce.unwrap();
+                let relay = self.id;
+                let claim = |authority| AttachClaim {
+                    relay,
+                    authority,
+                    nonce: &nonce,
                     room: attach.room,
                     instance: attach.instance,
                     generation: attach.generation,
                     role: attach.role,
                 };
-                if !room.record.access.verify(Label::Attach, &claim.bytes(), &attach.signature)
+                let signed = |authority: &&'static str| {
+                    room.record.access.verify(Label::Attach, &claim(authority).bytes(), &attach.signature)
+                };
+                let authority = ["", NAME].into_iter().find(signed);
+                self.authorities.extend(authority);
+                if authority.is_none()
                     || attach.capability.check(self.id, &room.record.access, attach.generation, now.unix_ms).is_err()
                 {
                     Err(Code::BAD_PROOF)

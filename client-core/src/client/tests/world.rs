@@ -13,7 +13,7 @@ use conclave_federation::{
     wire::code::Code,
 };
 
-use super::hub::Hub;
+use super::hub::{Hub, NAME};
 use crate::{
     Client,
     api::{
@@ -168,13 +168,15 @@ pub(super) struct World {
     next_session: u64,
     /// Dials come to nothing.
     pub(super) dark: bool,
+    /// Sessions prove the hub's name and not its key, as in a browser without datagrams.
+    pub(super) by_name: bool,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let wires = Rc::new(RefCell::new(Wires::default()));
         let hub_end = End { me: Whom::Hub, wires: Rc::clone(&wires) };
-        Self { hub: Hub::new(), hub_end, seats: vec![], wires, next_session: 0, dark: false }
+        Self { hub: Hub::new(), hub_end, seats: vec![], wires, next_session: 0, dark: false, by_name: false }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -186,7 +188,7 @@ impl World {
         Config {
             seed: [seed; 32],
             profile: Profile { name: name.to_owned() },
-            entry: Entry { relay: Some(self.hub.id()), addresses: vec!["hub.example:4433".to_owned()] },
+            entry: Entry { relay: Some(self.hub.id()), addresses: vec![NAME.to_owned()] },
         }
     }
 
@@ -244,7 +246,8 @@ impl World {
                     let exporter = [low; 32];
                     wires.open.insert(session, who);
                     wires.send(Whom::Hub, Net::Connected { session, side: Side::Accepted, exporter });
-                    let side = Side::Dialled(dial.key, self.hub.id());
+                    let (key, id) = (dial.key, self.hub.id());
+                    let side = if self.by_name { Side::DialledByName(key, id) } else { Side::Dialled(key, id) };
                     wires.send(Whom::Client(who), Net::Connected { session, side, exporter });
                 }
                 Output::Wait(at) => {
@@ -329,7 +332,9 @@ impl World {
             };
             let mut dialled = None;
             for (to, net) in wires.queue.values() {
-                if let (Whom::Client(_), Net::Connected { side: Side::Dialled(dial, _), .. }) = (to, net) {
+                if let (Whom::Client(_), Net::Connected { side: Side::Dialled(dial, _) | Side::DialledByName(dial, _), .. }) =
+                    (to, net)
+                {
                     dialled = dialled.or(of_session(net).then_some(*dial));
                 }
             }
