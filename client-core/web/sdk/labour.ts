@@ -7,6 +7,9 @@ import type { Options, RoomStats } from "./types.js";
 /** How long the core may take to load, in milliseconds: a slow phone on a slow line, and then a sentence. */
 const LOADING_MS = 60_000;
 
+/** How long a worker whose room is over goes on, in milliseconds, so that the connection is closed in good order. */
+const RETIRING_MS = 1_000;
+
 /** A question that the worker answers once. */
 interface Asked {
   readonly resolve: (message: FromWorker) => void;
@@ -130,7 +133,14 @@ export class Labour {
     kept = { key: this.#key, labour: this };
   }
 
-  /** Ends the worker. */
+  /** Ends the worker when it has had the time to write what it said last. */
+  retire(): void {
+    this.#ended = true;
+    this.#refuseAll("The call has ended. Join again.");
+    setTimeout(() => this.#worker.terminate(), RETIRING_MS);
+  }
+
+  /** Ends the worker now. */
   end(): void {
     this.#ended = true;
     this.#worker.terminate();

@@ -66,6 +66,8 @@ export type ToWorker =
       readonly surface?: OffscreenCanvas;
     }
   | { readonly to: "hide"; readonly participant: number; readonly track: bigint }
+  /** The canvas does not exist any more. */
+  | { readonly to: "discard"; readonly canvas: number }
   | { readonly to: "chat"; readonly text: string }
   | { readonly to: "stats"; readonly ask: number }
   | { readonly to: "leave" };

@@ -1,10 +1,11 @@
 /** A room, as an application holds it: a thin hand on the worker that does the work. */
 
-import { feed, announcedSize, type Feed } from "./capture.js";
+import { feed, type Feed } from "./capture.js";
 import { RoomError } from "./errors.js";
 import { Events } from "./events.js";
 import type { Entry, FromWorker } from "./messages.js";
 import { Player } from "./player.js";
+import { announcedSize } from "./size.js";
 import { EMPTY, reduce } from "./state.js";
 import type {
   CreateOptions,
@@ -71,6 +72,8 @@ export class Room {
   readonly #events = new Events();
   readonly #player: Player;
   readonly #canvases = new WeakMap<HTMLCanvasElement, number>();
+  /** Canvases come and go with people; the worker's half of one must not stay when the page has dropped it. */
+  readonly #dropped = new FinalizationRegistry<number>((canvas) => this.#labour.post({ to: "discard", canvas }));
   readonly #publications = new Map<number, Publication>();
   readonly #watchers = new Set<(state: RoomState) => void>();
   readonly #pagehide = (): void => this.#labour.post({ to: "leave" });
@@ -209,6 +212,7 @@ export class Room {
     const number = (this.#number += 1);
     const surface = canvas.transferControlToOffscreen();
     this.#canvases.set(canvas, number);
+    this.#dropped.register(canvas, number);
     this.#labour.post({ to: "show", participant, track, canvas: number, surface }, [surface]);
   }
 
@@ -329,7 +333,7 @@ export class Room {
       this.#unpublished(local, text);
     }
     this.#player.close();
-    this.#labour.end();
+    this.#labour.retire();
   }
 }
 
