@@ -35,9 +35,8 @@ export class Tiles {
     this.#room = room;
     this.element = el("div", { id: "tiles", class: "tiles" }, this.#screens, this.#faces, invitation);
     this.#observer = new ResizeObserver(() => this.#layOut());
-    this.#observer.observe(this.element);
-    this.#observer.observe(this.#faces);
-    this.#observer.observe(this.#screens);
+    // The outer box: the inner one changes by the layout itself.
+    for (const box of [this.element, this.#faces, this.#screens]) this.#observer.observe(box, { box: "border-box" });
   }
 
   dispose(): void {
