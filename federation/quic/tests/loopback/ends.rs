@@ -98,7 +98,16 @@ impl<A: Observer, B: Observer> Pair<A, B> {
                 other => panic!("before the connection: {other:?}"),
             }
         }
-        let ((here, a), (there, b)) = (here.unwrap(), there.unwrap());
+        Self::of(near, far, here.unwrap(), there.unwrap())
+    }
+
+    /// Two drivers that are connected: each with its name for the session and its exporter.
+    pub(crate) const fn of(
+        near: Driver<A>,
+        far: Driver<B>,
+        (here, a): (SessionKey, [u8; 32]),
+        (there, b): (SessionKey, [u8; 32]),
+    ) -> Self {
         Self { near, far, here, there, exporters: [a, b], seen: VecDeque::new() }
     }
 

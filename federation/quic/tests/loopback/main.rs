@@ -5,4 +5,5 @@ mod pressure;
 mod refusals;
 mod sessions;
 mod streams;
+mod tcp;
 mod trouble;
