@@ -319,7 +319,7 @@ mod tests {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.address();
         let (asks, mut asked) = mpsc::channel(1);
-        let admin = listener.serve(Arc::clone(&board), Exporter::new(Vec::new(), health), asks).unwrap();
+        let admin = listener.serve(Arc::clone(&board), Exporter::new(Vec::new(), health, None), asks).unwrap();
         assert_eq!(get(address, "/healthz").0, 503);
         assert_eq!(get(address, "/readyz").0, 503);
 
@@ -327,7 +327,7 @@ mod tests {
             let ask: Ask = asked.blocking_recv().unwrap();
             let stats = conclave_relay_core::Stats { rooms: 7, rooms_hub: 7, ..Default::default() };
             let network = conclave_quic::Counters::default();
-            ask.send(Snapshot { stats, network, draining: false, ready: true }).unwrap();
+            ask.send(Snapshot { stats, network, transports: Vec::new(), draining: false, ready: true }).unwrap();
             // From here on it hangs: it keeps its end and answers nobody.
             asked
         });
@@ -346,7 +346,8 @@ mod tests {
         let address = listener.address();
         let health = Arc::new(Health::default());
         let (asks, _asked) = mpsc::channel(1);
-        let admin = listener.serve(Arc::new(Board::new(Arc::clone(&health))), Exporter::new(Vec::new(), health), asks).unwrap();
+        let admin =
+            listener.serve(Arc::new(Board::new(Arc::clone(&health))), Exporter::new(Vec::new(), health, None), asks).unwrap();
         assert_eq!(ask(address, "POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").0, 405);
         assert_eq!(get(address, "/elsewhere").0, 404);
         let long = format!("/{}", "x".repeat(2 * MAX_HEAD));

@@ -10,6 +10,7 @@ use crate::{
     failure::Failure,
     init::{self, Init},
     server::{self, Readiness},
+    web,
 };
 
 /// A relay of Conclave: forwards encrypted calls for a community, and links with other operators' relays.
@@ -63,7 +64,7 @@ struct NewRelay {
     /// The operator's name, as people in a call see it.
     #[arg(long, value_name = "NAME")]
     operator: String,
-    /// UDP address and port to listen on.
+    /// Address and port to listen on: UDP, and TCP for browsers.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:4433")]
     listen: SocketAddr,
     /// Where others reach the relay; may be repeated. Without it: the address listened on.
@@ -130,6 +131,7 @@ fn obey<O: Observer + 'static>(cli: Cli, observer: O) -> Result<(), Failure> {
             let loaded = load(cli.run.source)?;
             if cli.run.check_config {
                 init::identity(&loaded.settings)?;
+                web::read(&loaded)?;
                 print!("{}", loaded.show());
                 return Ok(());
             }

@@ -5,6 +5,7 @@
 //!   cli --> config --> server: every step of the start, in order
 //!            init       |
 //!            keys       +--> store: a thread, the only one that knows the disk
+//!                       +--> web: a thread, the page, the signed document, TLS and WebSocket
 //!                       +--> admin: a thread, /metrics /healthz /readyz  <-- metrics: the names
 //!                       +--> shard: the loop; driver, machine, store answers, signals
 //! ```
@@ -37,3 +38,4 @@ pub mod metrics;
 pub mod server;
 mod shard;
 pub mod store;
+pub mod web;

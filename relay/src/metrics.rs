@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use conclave_federation::id::RelayId;
-use conclave_quic::Counters;
+use conclave_quic::{Counters, Transport};
 use conclave_relay_core::{Stats, stats::Fanout};
 use prometheus::{
     Registry, TextEncoder,
@@ -14,7 +14,10 @@ use prometheus::{
     proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::store::{Health, SYNC_BOUNDS};
+use crate::{
+    store::{Health, SYNC_BOUNDS},
+    web::counts::Counts,
+};
 
 /// The content type of what [`Exporter::render`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,10 +29,23 @@ pub struct Snapshot {
     pub stats: Stats,
     /// By the network's driver.
     pub network: Counters,
+    /// Sessions that others began, by what carries them.
+    pub transports: Vec<TransportCount>,
     /// Whether the relay stops.
     pub draining: bool,
     /// Whether it is willing to serve.
     pub ready: bool,
+}
+
+/// Sessions that others began, over one transport.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TransportCount {
+    /// Over what.
+    pub transport: Transport,
+    /// Open now.
+    pub open: usize,
+    /// Since the start.
+    pub begun: u64,
 }
 
 /// Gives numbers their names.
@@ -37,16 +53,17 @@ pub struct Exporter {
     process: Registry,
     peers: Vec<(RelayId, String)>,
     store: Arc<Health>,
+    web: Option<Arc<Counts>>,
 }
 
 impl Exporter {
-    /// `peers` are the relays that get a label of their own; the rest is `other`.
+    /// `peers` are the relays that get a label of their own; the rest is `other`. `web` is none where no browsers are served.
     #[must_use]
-    pub fn new(peers: Vec<(RelayId, String)>, store: Arc<Health>) -> Self {
+    pub fn new(peers: Vec<(RelayId, String)>, store: Arc<Health>, web: Option<Arc<Counts>>) -> Self {
         let process = Registry::new();
         // Fails for a second collector of the same name only.
         let _ = process.register(Box::new(ProcessCollector::for_self()));
-        Self { process, peers, store }
+        Self { process, peers, store, web }
     }
 
     /// Prometheus' text format.
@@ -68,6 +85,10 @@ impl Exporter {
         self.links(&mut out, &snapshot.stats);
         bounds(&mut out, &snapshot.stats);
         network(&mut out, &snapshot.network);
+        transports(&mut out, &snapshot.transports);
+        if let Some(counts) = &self.web {
+            web(&mut out, counts, &snapshot.network);
+        }
         self.store(&mut out, &snapshot.stats);
         out.0
     }
@@ -270,6 +291,50 @@ fn network(out: &mut Families, network: &Counters) {
     out.counter("panics_total", "Sessions ended by a bug of this software: please report it.", &[(&[], network.panics)]);
 }
 
+fn transports(out: &mut Families, transports: &[TransportCount]) {
+    let named: Vec<(String, &TransportCount)> = transports.iter().map(|count| (count.transport.to_string(), count)).collect();
+    out.gauges(
+        "accepted_sessions",
+        "Sessions open now that others began, by what carries them.",
+        named.iter().map(|(name, count)| (vec![("transport", name.as_str())], u64::try_from(count.open).unwrap_or(u64::MAX))),
+    );
+    out.counters(
+        "accepted_sessions_total",
+        "Sessions that others began, by what carries them.",
+        named.iter().map(|(name, count)| (vec![("transport", name.as_str())], count.begun)),
+    );
+}
+
+fn web(out: &mut Families, counts: &Counts, network: &Counters) {
+    out.counters(
+        "web_requests_total",
+        "HTTP requests answered, by what was asked for and the class of the answer.",
+        counts.requests().map(|(kind, class, count)| (vec![("kind", kind.name()), ("status", class)], count)),
+    );
+    out.gauge("web_connections", "TCP connections open now, sessions over WebSocket included.", &[(&[], counts.connections())]);
+    out.counters(
+        "web_refused_total",
+        "TCP connections ended before they were served.",
+        counts.refused().map(|(why, count)| (vec![("reason", why.name())], count)),
+    );
+    out.counters(
+        "web_broken_total",
+        "Sessions of browsers refused or ended for what they sent.",
+        [
+            ("request", network.web_sessions_refused + network.web_requests_broken),
+            ("stream", network.web_streams_broken),
+            ("datagram", network.web_datagrams_broken),
+            ("message", network.pipes_broken),
+        ]
+        .map(|(what, count)| (vec![("what", what)], count)),
+    );
+    out.gauge(
+        "web_certificate_expiry_timestamp_seconds",
+        "When the certificate ends that browsers compare by its hash; another one is shown a day before.",
+        &[(&[], counts.expiry())],
+    );
+}
+
 /// Families in the order in which they are added.
 #[derive(Default)]
 struct Families(Vec<MetricFamily>);
@@ -365,6 +430,7 @@ mod tests {
     use conclave_relay_core::stats::{Limit, LinkStats};
 
     use super::*;
+    use crate::web::counts::Kind;
 
     fn link(relay: Option<u8>, bytes: u64) -> LinkStats {
         let relay = relay.map(|byte| RelayId::new([byte; 32]));
@@ -392,17 +458,26 @@ mod tests {
         stats.fanout.buckets = [1; 9];
         stats.fanout.count = 9;
         stats.fanout.sum = 1_000;
-        Snapshot { stats, network: Counters::default(), draining: false, ready: true }
+        let all = [Transport::Quic, Transport::WebTransport, Transport::WebSocket];
+        let transports = all.map(|transport| TransportCount { transport, open: 1, begun: 2 }).to_vec();
+        Snapshot { stats, network: Counters::default(), transports, draining: false, ready: true }
     }
 
     fn exporter() -> Exporter {
-        Exporter::new(vec![(RelayId::new([7; 32]), "Birch".to_owned())], Arc::new(Health::default()))
+        let counts = Counts::default();
+        for kind in Kind::ALL {
+            for status in [101, 200, 304, 404, 503] {
+                counts.on_request(kind, status);
+            }
+        }
+        Exporter::new(vec![(RelayId::new([7; 32]), "Birch".to_owned())], Arc::new(Health::default()), Some(Arc::new(counts)))
     }
 
     #[test]
     fn every_name_unit_help_and_label_follows_the_rules() {
         let labels: BTreeSet<&str> =
-            ["version", "kind", "reason", "role", "class", "result", "direction", "peer", "limit", "what"].into();
+            ["version", "kind", "reason", "role", "class", "result", "direction", "peer", "limit", "what", "transport", "status"]
+                .into();
         let mut names = BTreeSet::new();
         let mut series = 0;
         for family in exporter().families(&busy()) {
@@ -442,6 +517,9 @@ mod tests {
             r#"conclave_relay_link_bytes_total{peer="Birch",direction="out",kind="control"} 40"#,
             r#"conclave_relay_link_bytes_total{peer="other",direction="out",kind="media"} 202"#,
             r#"conclave_relay_link_up{peer="other"} 1"#,
+            r#"conclave_relay_accepted_sessions{transport="webtransport"} 1"#,
+            r#"conclave_relay_accepted_sessions_total{transport="websocket"} 2"#,
+            r#"conclave_relay_web_requests_total{kind="websocket",status="1xx"} 1"#,
             "conclave_relay_fanout_subscribers_bucket{le=\"2\"} 2",
             "conclave_relay_fanout_subscribers_count 9",
             "# TYPE process_resident_memory_bytes gauge",

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    io::Write,
-    net::SocketAddr,
+    io::{self, Write},
+    net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -16,24 +16,33 @@ use tokio::sync::mpsc;
 
 use crate::{
     admin::{self, Board},
-    config::{Loaded, Settings, settings::Policy, values::HostPort},
+    config::{
+        Loaded, Settings,
+        settings::Policy,
+        values::{HostPort, WebListen},
+    },
     failure::Failure,
     init::{self, Identity},
     keys, logging,
     metrics::Exporter,
-    shard::{Shard, Signals},
+    shard::{Carried, Shard, Signals},
     store::{self, Opened, Store},
+    web::{self, counts::Counts},
 };
 
 /// Scrapes that may wait for the loop.
 const ASKS: usize = 8;
 
+/// Ports tried that are free for UDP and turn out to be taken for TCP.
+const PORT_TRIES: u32 = 16;
+
 /// How the readiness line on standard output looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
-    /// `ready listen=127.0.0.1:4433 metrics=127.0.0.1:9101 relay=<64 digits>`
+    /// `ready listen=127.0.0.1:4433 metrics=127.0.0.1:9101 relay=<64 digits> web=https://relay.example.org:4433`; the last
+    /// only when browsers are served.
     Text,
-    /// The same as an object with `event`, `listen`, `metrics` and `relay`.
+    /// The same as an object with `event`, `listen`, `metrics`, `relay` and `web`.
     Json,
 }
 
@@ -56,6 +65,7 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
 
     // 1. Who we are. Nothing is touched as long as a key or a name is wrong: that takes a person, not a restart.
     let (key, identity) = init::identity(settings)?;
+    let files = web::read(loaded)?;
     let relay = RelayId::new(*key.verifying_key().as_bytes());
     if let Some(index) = settings.peers.iter().position(|peer| peer.relay.0 == relay) {
         return Err(loaded.complain(&format!("peers[{index}].relay"), "this is the relay itself: remove it from its own peers"));
@@ -85,25 +95,35 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
         .map_err(|error| Failure::Runtime(format!("the system gives no event loop: {error}")))?;
     let inside = runtime.enter();
     let limits = settings.limits.to_core();
-    let endpoint = Endpoint::bind(BindConfig {
-        addr: settings.relay.listen,
-        key: Some(key.clone()),
-        web: None,
-        limits: conclave_quic::Limits {
-            sessions: limits.sessions,
-            handshakes: settings.limits.handshakes.try_into().unwrap_or(usize::MAX),
-            unproven: settings.limits.unproven_handshakes.try_into().unwrap_or(usize::MAX),
-        },
-    })
-    .map_err(|error| cannot_listen(settings.relay.listen, &error))?;
+    let sessions = limits.sessions;
+    // What browsers are shown comes out of the data folder, which is ours since 3.
+    let prepared = files.map(|files| files.prepare(&settings.relay.data_dir)).transpose()?;
+    let bind = |port| {
+        Endpoint::bind(BindConfig {
+            addr: SocketAddr::new(settings.relay.listen.ip(), port),
+            key: Some(key.clone()),
+            web: prepared.as_ref().map(web::Prepared::identity),
+            limits: conclave_quic::Limits {
+                sessions,
+                handshakes: settings.limits.handshakes.try_into().unwrap_or(usize::MAX),
+                unproven: settings.limits.unproven_handshakes.try_into().unwrap_or(usize::MAX),
+            },
+        })
+        .map_err(|error| cannot_listen(settings.relay.listen, &error))
+    };
+    let (endpoint, socket) = match &prepared {
+        Some(_) => bind_both(settings, bind)?,
+        None => (bind(settings.relay.listen.port())?, None),
+    };
     let listen = endpoint.local_addr();
 
     // 6. The descriptor: signed by the operator, or now that the port is known.
     let descriptor = describe(settings, &key, identity, listen.port())?;
+    let origin = socket.as_ref().map(|(_, address)| origin(*address, &descriptor));
 
     // 7. The machine, with what the store remembers.
     let config = node::Config {
-        local: LocalRelay { descriptor, key, nonce_secret: keys::random()? },
+        local: LocalRelay { descriptor: descriptor.clone(), key: key.clone(), nonce_secret: keys::random()? },
         peers: peers(settings),
         policy: policy(settings),
         limits,
@@ -117,19 +137,82 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
     let board = Arc::new(Board::new(store.health()));
     let named = settings.peers.iter().map(|peer| (peer.relay.0, peer.name.clone())).collect();
     let (ask, asks) = mpsc::channel(ASKS);
+    let counts = Arc::new(Counts::default());
+    let counted = prepared.is_some().then(|| Arc::clone(&counts));
     board.beat();
-    let admin = window.serve(Arc::clone(&board), Exporter::new(named, store.health()), ask)?;
+    let admin = window.serve(Arc::clone(&board), Exporter::new(named, store.health(), counted), ask)?;
 
-    // 10. Ready, and said so: whoever reads this line can connect.
+    // 10. The door for browsers. What comes through it waits for the loop, which begins in a moment.
+    let (waiting, sockets) = mpsc::channel(web::WAITING);
+    let given = web::Given { key, descriptor, settings: &settings.web, sessions, board: Arc::clone(&board), waiting, counts };
+    let web = prepared.zip(socket).map(|(prepared, (socket, _))| prepared.serve(socket, given)).transpose()?;
+
+    // 11. Ready, and said so: whoever reads this line can connect.
     board.listening();
     tracing::info!(relay = relay.short(), peers = settings.peers.len(), "ready");
-    announce(readiness, listen, metrics_address, relay);
+    announce(readiness, listen, metrics_address, relay, origin.as_deref());
 
     drop(inside);
     let driver = Driver::observed(endpoint, observer);
-    let ended = runtime.block_on(Shard { node, driver, store, answers, asks, board, signals, unknown: BTreeSet::new() }.run());
+    let (unknown, carried) = (BTreeSet::new(), Carried::default());
+    let shard = Shard { node, driver, store, answers, asks, sockets, board, signals, carried, unknown };
+    let ended = runtime.block_on(shard.run());
+    // The sessions over TCP have heard by now why they end.
+    if let Some(web) = web {
+        web.close();
+    }
     admin.close();
     ended
+}
+
+/// UDP, and TCP beside it. Where the system chooses, both get one number: an address is all that people are told.
+fn bind_both(
+    settings: &Settings,
+    bind: impl Fn(u16) -> Result<Endpoint, Failure>,
+) -> Result<(Endpoint, Option<(TcpListener, SocketAddr)>), Failure> {
+    let mut tries = 0;
+    loop {
+        let endpoint = bind(settings.relay.listen.port())?;
+        let address = match settings.web.listen {
+            WebListen::Relay => SocketAddr::new(settings.relay.listen.ip(), endpoint.local_addr().port()),
+            WebListen::At(address) => address,
+        };
+        tries += 1;
+        match web::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
+            Ok((address, socket)) => return Ok((endpoint, Some((socket, address)))),
+            Err(error) if is_by_chance(settings, &error) && tries < PORT_TRIES => {}
+            Err(error) => return Err(cannot_listen_on_tcp(address, &error)),
+        }
+    }
+}
+
+/// Another port may be free for both.
+fn is_by_chance(settings: &Settings, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse && settings.web.listen == WebListen::Relay && settings.relay.listen.port() == 0
+}
+
+fn cannot_listen_on_tcp(address: SocketAddr, error: &io::Error) -> Failure {
+    Failure::Runtime(match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "web.listen {address}: the TCP port is in use by another process: stop that one, choose another port, or set \
+             web.enabled = false"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "web.listen {address}: this user may not open that TCP port: choose one from 1024 upwards, or grant the right"
+            )
+        }
+        _ => format!("web.listen {address}: cannot be listened on: {error}: choose an address of this machine"),
+    })
+}
+
+/// Where a person points a browser: this machine without encryption, for trials; otherwise the relay's first name.
+fn origin(address: SocketAddr, descriptor: &RelayDescriptor) -> String {
+    if address.ip().to_canonical().is_loopback() {
+        return format!("http://{address}");
+    }
+    let named = descriptor.addresses.first().and_then(|first| first.as_str().rsplit_once(':'));
+    named.map_or_else(|| format!("https://{address}"), |(host, _)| format!("https://{host}:{}", address.port()))
 }
 
 fn describe(
@@ -176,16 +259,24 @@ fn cannot_listen(address: SocketAddr, error: &BindError) -> Failure {
     }
 }
 
-fn announce(readiness: Readiness, listen: SocketAddr, metrics: SocketAddr, relay: RelayId) {
+fn announce(readiness: Readiness, listen: SocketAddr, metrics: SocketAddr, relay: RelayId, web: Option<&str>) {
     let line = match readiness {
-        Readiness::Text => format!("ready listen={listen} metrics={metrics} relay={}", relay.to_hex()),
-        Readiness::Json => serde_json::json!({
-            "event": "ready",
-            "listen": listen.to_string(),
-            "metrics": metrics.to_string(),
-            "relay": relay.to_hex(),
-        })
-        .to_string(),
+        Readiness::Text => {
+            let web = web.map(|web| format!(" web={web}")).unwrap_or_default();
+            format!("ready listen={listen} metrics={metrics} relay={}{web}", relay.to_hex())
+        }
+        Readiness::Json => {
+            let mut line = serde_json::json!({
+                "event": "ready",
+                "listen": listen.to_string(),
+                "metrics": metrics.to_string(),
+                "relay": relay.to_hex(),
+            });
+            if let Some((fields, web)) = line.as_object_mut().zip(web) {
+                fields.insert("web".to_owned(), web.into());
+            }
+            line.to_string()
+        }
     };
     // Whoever started us may not listen; that is no reason not to serve.
     let mut out = std::io::stdout();

@@ -4,6 +4,7 @@
 //!   driver.next --> Net ----+                       +--> driver.dial
 //!   store answers --------->+--> node.handle, poll -+--> store.submit
 //!   time, signals --------->+     (writes go straight into the driver)
+//!   WebSockets ---> driver.adopt
 //!   /metrics asks ---> a copy of the numbers
 //! ```
 //!
@@ -12,10 +13,14 @@
 //! clients come back by themselves, and nothing acknowledged is lost, because an acknowledgement waits for the disk. Panics
 //! while bytes of one session are moved are caught in the driver and cost that session alone.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use conclave_federation::io::{Machine, Net, Output, SessionKey, Side, StreamKind};
-use conclave_quic::{Driver, Observer};
+use conclave_quic::{Driver, Observer, Transport, tcp::Pipe};
 use conclave_relay_core::{Input, Node, node, stats::Kind};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -26,7 +31,8 @@ use tokio::{
 use crate::{
     admin::{Ask, Board},
     failure::Failure,
-    metrics::Snapshot,
+    keys,
+    metrics::{Snapshot, TransportCount},
     store::{Answer, Store},
 };
 
@@ -43,8 +49,12 @@ pub(crate) struct Shard<O: Observer> {
     pub(crate) store: Store,
     pub(crate) answers: mpsc::Receiver<Answer>,
     pub(crate) asks: mpsc::Receiver<Ask>,
+    /// Accepted by the web side; they become sessions here.
+    pub(crate) sockets: mpsc::Receiver<Pipe>,
     pub(crate) board: Arc<Board>,
     pub(crate) signals: Signals,
+    /// What carries each accepted session; as many as there are sessions.
+    pub(crate) carried: Carried,
     /// Accepted sessions of which nobody knows yet whether a client or a relay is at the other end; as many as there are
     /// openings under way.
     pub(crate) unknown: BTreeSet<SessionKey>,
@@ -98,6 +108,7 @@ impl<O: Observer> Shard<O> {
             tokio::select! {
                 net = self.driver.next() => self.hear(net),
                 Some(Answer { key, result }) = self.answers.recv() => self.handle(Input::Stored { key, result }),
+                Some(pipe) = self.sockets.recv() => self.adopt(pipe),
                 () = sleep_until(wake) => {}
                 Some(ask) = self.asks.recv() => {
                     // Whoever asked may have gone.
@@ -116,15 +127,27 @@ impl<O: Observer> Shard<O> {
         }
     }
 
+    /// A WebSocket becomes a session. Nothing is shared with its other end that could be proved with: so it is nobody's.
+    fn adopt(&mut self, pipe: Pipe) {
+        match keys::random() {
+            Ok(exporter) => {
+                self.driver.adopt(pipe, exporter);
+            }
+            Err(failure) => tracing::error!(%failure, "a session is not begun"),
+        }
+    }
+
     /// Lets the machine see it, and gives a session that has proved to be a link the room that a link needs.
     fn hear(&mut self, net: Net) {
         let about = match &net {
             Net::Connected { session, side: Side::Accepted, .. } => {
                 self.unknown.insert(*session);
+                self.carried.begin(*session, self.driver.transport(*session));
                 None
             }
             Net::Closed { session, .. } => {
                 self.unknown.remove(session);
+                self.carried.end(*session);
                 None
             }
             Net::Data { session, kind: StreamKind::Control, .. } => Some(*session),
@@ -171,6 +194,7 @@ impl<O: Observer> Shard<O> {
         Snapshot {
             stats: self.node.stats().clone(),
             network: *self.driver.counters(),
+            transports: self.carried.counts(),
             draining: self.board.is_draining(),
             ready: self.board.is_ready(),
         }
@@ -180,3 +204,32 @@ impl<O: Observer> Shard<O> {
 fn twice() -> Failure {
     Failure::Runtime("asked a second time to stop: ended at once, without telling the sessions why".to_owned())
 }
+
+/// Counts accepted sessions by what carries them.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    open: BTreeMap<SessionKey, Transport>,
+    begun: [u64; 3],
+}
+
+impl Carried {
+    fn begin(&mut self, session: SessionKey, transport: Option<Transport>) {
+        let Some(transport) = transport else { return };
+        self.open.insert(session, transport);
+        if let Some(begun) = TRANSPORTS.iter().position(|each| *each == transport).and_then(|at| self.begun.get_mut(at)) {
+            *begun += 1;
+        }
+    }
+
+    fn end(&mut self, session: SessionKey) {
+        self.open.remove(&session);
+    }
+
+    fn counts(&self) -> Vec<TransportCount> {
+        let open = |transport| self.open.values().filter(|each| **each == transport).count();
+        let count = |(transport, begun): (Transport, u64)| TransportCount { transport, open: open(transport), begun };
+        TRANSPORTS.into_iter().zip(self.begun).map(count).collect()
+    }
+}
+
+const TRANSPORTS: [Transport; 3] = [Transport::Quic, Transport::WebTransport, Transport::WebSocket];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use conclave_federation::limits::{MAX_ADDRESSES, MAX_OPERATOR_NAME};
 
-use super::settings::{Policy, Settings};
+use super::settings::{Policy, Settings, Web};
 
 /// Peers that are dialled and kept up.
 const MAX_PEERS: usize = 200;
@@ -37,9 +37,12 @@ pub(super) fn check(settings: &Settings) -> Vec<(String, String)> {
         ("operator.key", &settings.operator.key),
         ("relay.descriptor", &settings.relay.descriptor),
         ("relay.data_dir", &settings.relay.data_dir),
+        ("web.root", &settings.web.root),
+        ("web.certificate", &settings.web.certificate),
+        ("web.key", &settings.web.key),
     ] {
         let text = path.to_string_lossy();
-        if text.is_empty() {
+        if text.is_empty() && !key.starts_with("web.") {
             add(key, "the path is empty: name a file, or remove the line for the default".to_owned());
         }
         // Never echoed: it may well be one.
@@ -62,10 +65,32 @@ pub(super) fn check(settings: &Settings) -> Vec<(String, String)> {
         add("federation.operators", "policy \"open\" reads no list: say \"allow\" or \"deny\", or remove the list".to_owned());
     }
     peers(settings, &mut add);
+    web(&settings.web, &mut add);
     for (key, words) in settings.limits.check() {
         add(&format!("limits.{key}"), words);
     }
     wrong
+}
+
+fn web(web: &Web, add: &mut impl FnMut(&str, String)) {
+    let (certificate, key) = (web.certificate.as_os_str().is_empty(), web.key.as_os_str().is_empty());
+    if certificate && !key {
+        add("web.key", "this is the key of a certificate that is not named: name it as web.certificate too".to_owned());
+    }
+    if key && !certificate {
+        add("web.certificate", "a certificate is of no use without its key: name it as web.key too".to_owned());
+    }
+    if !(1..=65_536).contains(&web.connections) {
+        add("web.connections", "has to be between 1 and 65536: nothing is unlimited, and 0 does not mean so either".to_owned());
+    }
+    for (key, span) in [("web.header_timeout", web.header_timeout), ("web.connection_time", web.connection_time)] {
+        if !(100..=3_600_000).contains(&span.0.as_millis()) {
+            add(key, "has to be between 100ms and 1h: nobody may take for ever".to_owned());
+        }
+    }
+    if !(1 << 10..=1 << 30).contains(&web.max_page.0) {
+        add("web.max_page", "has to be between 1KiB and 1GiB: all of the page is kept in memory".to_owned());
+    }
 }
 
 fn peers(settings: &Settings, add: &mut impl FnMut(&str, String)) {

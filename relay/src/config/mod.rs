@@ -161,6 +161,12 @@ impl Settings {
         for path in [&mut self.relay.data_dir, &mut self.relay.key, &mut self.relay.descriptor, &mut self.operator.key] {
             *path = folder.join(&path);
         }
+        // Empty means none here, not the folder itself.
+        for path in [&mut self.web.root, &mut self.web.certificate, &mut self.web.key] {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        }
     }
 }
 

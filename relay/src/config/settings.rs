@@ -4,12 +4,13 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 pub use super::limits::Limits;
-use super::values::{HostPort, OperatorName, RelayName, Size, list};
+use super::values::{HostPort, OperatorName, RelayName, Size, Span, WebListen, list};
 
 /// Everything, merged.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Settings {
     pub federation: Federation,
     /// How much it gives.
     pub limits: Limits,
+    /// What it is to browsers.
+    pub web: Web,
     /// Where it tells how it is.
     pub metrics: Metrics,
     /// How it remembers.
@@ -100,6 +103,46 @@ pub enum Policy {
     Allow,
     /// All but those of the operators listed.
     Deny,
+}
+
+/// `[web]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Whether browsers are served at all, by WebTransport, WebSocket and HTTP; participants without UDP too.
+    pub enabled: bool,
+    /// TCP address and port.
+    pub listen: WebListen,
+    /// Folder of the built page; empty: this relay serves none. Relative paths start at the file's folder.
+    pub root: PathBuf,
+    /// The certificate chain of a public authority, PEM; empty: none, and browsers warn.
+    pub certificate: PathBuf,
+    /// Its secret key, PEM.
+    pub key: PathBuf,
+    /// Connections at once that have not become sessions; further ones are refused.
+    pub connections: u32,
+    /// How long a connection may take to say what it wants: TLS, and the head of each request.
+    pub header_timeout: Span,
+    /// How long a connection may last that does not become a session.
+    pub connection_time: Span,
+    /// Bytes of the page's folder, all of which are kept in memory.
+    pub max_page: Size,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: WebListen::Relay,
+            root: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            connections: 512,
+            header_timeout: Span(Duration::from_secs(5)),
+            connection_time: Span(Duration::from_secs(120)),
+            max_page: Size(64 << 20),
+        }
+    }
 }
 
 /// `[metrics]`

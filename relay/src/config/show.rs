@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Loaded, Origin};
 
 /// Settings that name a secret: what they hold is never shown.
-const SECRETS: [&str; 2] = ["relay.key", "operator.key"];
+const SECRETS: [&str; 3] = ["relay.key", "operator.key", "web.key"];
 
 impl Loaded {
     /// The merged settings, readable as a file again.
@@ -39,7 +39,7 @@ impl Loaded {
                 Origin::Environment(variable) => format!("environment {variable}"),
                 Origin::Flag => format!("--set {key}"),
             };
-            let secret = if SECRETS.contains(&key.as_str()) { ", the file holds ***" } else { "" };
+            let secret = if SECRETS.contains(&key.as_str()) && value.as_str() != Some("") { ", the file holds ***" } else { "" };
             let _ = writeln!(out, "{name} = {value}  # {origin}{secret}");
         }
     }

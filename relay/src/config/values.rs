@@ -2,7 +2,7 @@
 //!
 //! They are checked while they are read, so that the error carries the line.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use conclave_federation::{
     id::{OperatorId, RelayId},
@@ -188,6 +188,42 @@ impl fmt::Display for HostPort {
 
 spelled!(HostPort);
 
+/// Where the web side listens: `relay`, the same address and port number as the relay's own but TCP, or an address and port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WebListen {
+    /// Beside the relay's UDP port.
+    #[default]
+    Relay,
+    /// Somewhere else; port 0 lets the system choose.
+    At(SocketAddr),
+}
+
+impl WebListen {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "relay" {
+            return Ok(Self::Relay);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            "write \"relay\" for the relay's own address and port, or an address and port, like \"0.0.0.0:443\"".to_owned()
+        })
+    }
+}
+
+impl fmt::Display for WebListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relay => f.write_str("relay"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+spelled!(WebListen);
+
 /// A relay's public name: 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RelayName(pub RelayId);
@@ -276,6 +312,16 @@ mod tests {
         }
         for wrong in ["", "64", "64kb", "64 KiB", "18446744073709551615GiB"] {
             assert!(Size::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_web_side_listens_beside_the_relay_or_somewhere_else() {
+        for right in ["relay", "0.0.0.0:443", "[::]:0"] {
+            assert_eq!(WebListen::parse(right).map(|listen| listen.to_string()), Ok(right.to_owned()));
+        }
+        for wrong in ["", "Relay", "443", "relay.example.org:443", "0.0.0.0"] {
+            assert!(WebListen::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -1,0 +1,1 @@
+//! What the configuration names is read before anything is touched; the clock turns what is shown.
