@@ -28,10 +28,9 @@ const RELAY_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CLIENT_UNI: u32 = 64;
 /// Streams for requests that a client may have open towards its relay.
 const CLIENT_BIDI: u32 = 64;
-/// Streams that HTTP/3 needs beside those of a session: settings, QPACK's two, and one made up to see whether it is ignored.
-const WEB_UNI: u32 = 4;
-/// The stream of the request for the session.
-const WEB_BIDI: u32 = 1;
+/// Streams that a browser may have open beside those of a client, one way and both ways: settings, QPACK's two and one made
+/// up to see whether it is ignored; and the request for the session. QUIC announces no smaller step than an eighth.
+const WEB_EXTRA: u32 = 16;
 /// Streams that a relay may have open towards a client: one for each group and layer of each publisher.
 const PARTICIPANT_UNI: u32 = 1_024;
 /// Streams for one way on a link, each way: all rooms share it.
@@ -144,8 +143,8 @@ pub(crate) fn accepting() -> TransportConfig {
 
 /// A session of a browser that we accept: the same, beside what HTTP/3 needs.
 pub(crate) fn admit_web(connection: &quinn::Connection) {
-    connection.set_max_concurrent_uni_streams(VarInt::from_u32(CLIENT_UNI + WEB_UNI));
-    connection.set_max_concurrent_bi_streams(VarInt::from_u32(CLIENT_BIDI + WEB_BIDI));
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(CLIENT_UNI + WEB_EXTRA));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(CLIENT_BIDI + WEB_EXTRA));
 }
 
 /// A session that we dial as a participant.

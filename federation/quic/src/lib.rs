@@ -9,6 +9,8 @@
 //!        read: datagrams, streams          write: chunks, datagrams
 //!           |                  |                   |
 //!        session: one connection, its streams by key
+//!           |        \         |
+//!           |         web: what browsers put in front of them
 //!           |                  |
 //!        quinn  <---  accept, dial, tls, config    endpoint: the UDP port
 //! ```
@@ -22,10 +24,13 @@
 //! - a relay is the Ed25519 key in its certificate, proved by the handshake; TLS 1.3 only, nothing is resumed, no
 //!   certificate is asked of those who dial, and the hybrid X25519MLKEM768 is preferred;
 //! - each bound is a constant of `config` or a field of [`Limits`]; a bound that is reached is counted in [`Counters`];
-//! - a bug while serving one session ends that session and no other.
+//! - bad manners, and a bug while serving one session, end that session and no other.
 //!
-//! The place for `h3` beside `conclave/1`: one more row in `tls::Presented`, and one more branch where `drive` takes in
-//! an accepted connection.
+//! Browsers dial the same port with WebTransport (ALPN `h3`) when [`BindConfig::web`] has something to show them: a
+//! P-256 certificate that they compare by its hash, and that [`WebIdentity::replace`] replaces while the port is open. Their
+//! sessions give the same [`Net`](conclave_federation::io::Net) and take the same writes, byte for byte: the control stream is
+//! the first that the browser opens both ways, codes are those of WebTransport's applications, and an end is said in a
+//! capsule. [`tcp_server_tls`] makes the same choice between the two certificates for a TCP port.
 //!
 //! ```
 //! use conclave_federation::{id::RelayId, io::{Dial, DialKey, Net, Outlet, Side, StreamKey}, proof::SigningKey};

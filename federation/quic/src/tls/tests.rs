@@ -6,6 +6,7 @@ use rustls::{
 };
 
 use super::*;
+use crate::certificate::WebCertificate;
 
 fn relay(seed: u8) -> (SigningKey, RelayId) {
     let key = SigningKey::from_seed([seed; 32]);
@@ -129,4 +130,86 @@ fn each_protocol_is_shown_its_own_certificate() {
         shake(&mut client, &mut server).unwrap();
         assert_eq!(server.alpn_protocol(), Some(alpn));
     }
+}
+
+/// What a TCP port shows to somebody who offers these protocols: the certificate, and what was agreed on.
+fn shown(tls: &Arc<rustls::ServerConfig>, offered: &[&[u8]]) -> Result<(CertificateDer<'static>, Option<Vec<u8>>), Error> {
+    let mut config = client_tls(KeyCheck::new(None), ALPN).unwrap();
+    config.dangerous().set_certificate_verifier(Arc::new(Anybody));
+    config.alpn_protocols = offered.iter().map(|alpn| alpn.to_vec()).collect();
+    let name = ServerName::try_from(NOT_A_NAME).unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut server = rustls::ServerConnection::new(Arc::clone(tls)).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut bytes.as_slice()).unwrap();
+        server.process_new_packets()?;
+        let mut bytes = Vec::new();
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut bytes.as_slice()).unwrap();
+        client.process_new_packets()?;
+    }
+    let certificate = client.peer_certificates().unwrap()[0].clone().into_owned();
+    Ok((certificate, client.alpn_protocol().map(<[u8]>::to_vec)))
+}
+
+/// Takes any certificate, for tests that look at it afterwards.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(CertificateError::BadSignature.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+#[test]
+fn a_tcp_port_shows_the_relay_key_for_conclave_and_the_certificate_for_everything_else() {
+    let (key, id) = relay(7);
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let [first, second] = [1, 2].map(|hours| WebCertificate::generate(hours * 3_600_000, day).unwrap());
+    let identity = WebIdentity::short_lived(&first).unwrap();
+    let tls = tcp_server_tls(&key, Some(&identity)).unwrap();
+    let (certificate, alpn) = shown(&tls, &[HTTP, ALPN]).unwrap();
+    assert_eq!((relay_of(&certificate), alpn.as_deref()), (Some(id), Some(ALPN)));
+    let (certificate, alpn) = shown(&tls, &[b"h2", HTTP]).unwrap();
+    assert_eq!((certificate.as_ref(), alpn.as_deref()), (first.der(), Some(HTTP)));
+    identity.replace(&second).unwrap();
+    let (certificate, alpn) = shown(&tls, &[]).unwrap();
+    assert_eq!((certificate.as_ref(), alpn), (second.der(), None));
+    assert_eq!(shown(&tls, &[b"h2"]), Err(Error::NoApplicationProtocol));
+    // Without a certificate there is only conclave/1.
+    let tls = tcp_server_tls(&key, None).unwrap();
+    assert_eq!(shown(&tls, &[HTTP]), Err(Error::NoApplicationProtocol));
+    assert_eq!(relay_of(&shown(&tls, &[ALPN]).unwrap().0), Some(id));
 }

@@ -7,3 +7,4 @@ mod sessions;
 mod streams;
 mod tcp;
 mod trouble;
+mod web;
