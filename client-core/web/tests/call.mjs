@@ -146,14 +146,14 @@ const withNative = async (ada, bo, link) => {
     [ada, "bo", pictureOf(await idOf(ada, "Bo")), "barcode"],
     [bo, "ada", pictureOf(await idOf(bo, "Ada")), "barcode"],
     [bo, "native", pictureOf(native), "change"],
-  ]).then(([one, two, three, four]) => [one, two, three, four]);
+  ]);
   const loudness = loud(await heard(bo, since));
   const said = await chat(ada, bo);
   const [stateOfAda, stateOfBo] = [await stateOf(ada), await stateOf(bo)];
   const carriers = (state) => state.carriers.map(({ operator, hub, entry, publishers }) => ({ operator, hub, entry, publishers }));
   return {
-    ada: { native: a, bo: b, code: await codeOf(ada), carriers: carriers(stateOfAda), stats: await statsOf(ada), transport: stateOfAda.transport },
-    bo: { native: ofNative, ada: ofAda, code: await codeOf(bo), carriers: carriers(stateOfBo), stats: await statsOf(bo), loud: loudness, transport: stateOfBo.transport },
+    ada: { native: a, other: b, code: await codeOf(ada), carriers: carriers(stateOfAda), stats: await statsOf(ada), transport: stateOfAda.transport },
+    bo: { native: ofNative, other: ofAda, code: await codeOf(bo), carriers: carriers(stateOfBo), stats: await statsOf(bo), loud: loudness, transport: stateOfBo.transport },
     chat: said,
   };
 };

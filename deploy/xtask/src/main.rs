@@ -33,6 +33,8 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Two pages in a real browser talk over two relays, and what they see and hear is measured
+    Browser(browser::Options),
     /// A real call of half a minute across three operators, and a report that says whether it held
     Demo(demo::Options),
     /// Everything that has to hold before a change is accepted: formatting, lints, walls, wasm, tests
@@ -47,6 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
+        Command::Browser(options) => browser::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Walls(options) => walls::run(&options),

@@ -48,6 +48,11 @@ impl Task {
         }
     }
 
+    /// How long it has been going on.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(crate) fn done(self) {
         self.end("done");
     }

@@ -67,6 +67,16 @@ pub(crate) fn make(folder: &Path) -> Result<Fakes> {
     Ok(fakes)
 }
 
+/// Two cameras that are nice to look at, for the pictures of the page: hills by day and in the evening.
+pub(crate) fn sceneries(folder: &Path) -> Result<[PathBuf; 2]> {
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let places = [folder.join("day.y4m"), folder.join("evening.y4m")];
+    for (path, evening) in places.iter().zip([false, true]) {
+        write(path, HEADER.len() + VIEWS * (FRAME.len() + WIDTH * HEIGHT * 3 / 2), |file| scenery(file, evening))?;
+    }
+    Ok(places)
+}
+
 /// Under its own name only when it is whole. The length tells an older kind of file from this one.
 fn write(path: &Path, length: usize, contents: impl Fn(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     if fs::metadata(path).is_ok_and(|known| known.len() == length as u64) {
@@ -98,6 +108,46 @@ fn camera(file: &mut dyn Write) -> std::io::Result<()> {
         file.write_all(&red)?;
     }
     Ok(())
+}
+
+/// Pictures of a landscape before it begins again.
+const VIEWS: usize = 30;
+
+fn scenery(file: &mut dyn Write, evening: bool) -> std::io::Result<()> {
+    file.write_all(HEADER)?;
+    for view in 0..VIEWS {
+        file.write_all(FRAME)?;
+        let at = |x: usize, y: usize| colour(x, y, view, evening);
+        let luma: Vec<u8> = (0..WIDTH * HEIGHT).map(|place| at(place % WIDTH, place / WIDTH)[0]).collect();
+        file.write_all(&luma)?;
+        for part in [1, 2] {
+            let chroma: Vec<u8> =
+                (0..WIDTH * HEIGHT / 4).map(|place| at(place % (WIDTH / 2) * 2, place / (WIDTH / 2) * 2)[part]).collect();
+            file.write_all(&chroma)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brightness and the differences of blue and red: a sky, its sun, and three rows of hills, the nearest darkest.
+fn colour(x: usize, y: usize, view: usize, evening: bool) -> [u8; 3] {
+    let small = |value: usize| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
+    let (across, down) = (small(x), small(y));
+    let [sun_x, sun_y] = if evening { [90.0, 92.0] } else { [235.0, 45.0] };
+    for (row, [base, height, length]) in [[150.0, 16.0, 31.0], [126.0, 18.0, 47.0], [104.0, 14.0, 71.0]].into_iter().enumerate() {
+        let drift = (small(view) / small(VIEWS) * std::f64::consts::TAU).sin() * 2.0;
+        let edge = base + ((across + drift) / length + base).sin() * height;
+        if down > edge {
+            let row = u8::try_from(row).unwrap_or(0);
+            return if evening { [38 + row * 20, 138, 134 + row * 4] } else { [62 + row * 24, 108 + row * 6, 112 + row * 3] };
+        }
+    }
+    if (across - sun_x).hypot(down - sun_y) < 20.0 {
+        return if evening { [190, 70, 190] } else { [232, 96, 138] };
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the height of a picture is below 256")]
+    let depth = (down / 2.0) as u8;
+    if evening { [70 + depth, 140 - depth / 2, 140 + depth / 3] } else { [150 + depth, 156 - depth / 4, 106 + depth / 4] }
 }
 
 /// Up and down between 0 and 32 in one loop.

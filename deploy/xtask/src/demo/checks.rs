@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     cast::{LATE_PART, OPERATORS},
     leaks::Found,
     links::{Crossing, Moment, crossings, unwatched},
 };
-use crate::call::seat::Seat;
+use crate::call::{check::Check, seat::Seat};
 
 /// Of the frames that should have come, at least this share has to come on each track. A loopback loses nothing, but a
 /// machine that is busy with something else may drop a datagram.
@@ -27,25 +27,6 @@ const GONE_S: f64 = 20.0;
 
 /// Before this long two participants have not had the time to hear of each other.
 const SETTLED_MS: u64 = 3_000;
-
-/// One line of the report.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Check {
-    /// Stable.
-    pub(crate) name: &'static str,
-    pub(crate) ok: bool,
-    pub(crate) value: Value,
-    pub(crate) aim: String,
-    /// In plain words, what did not hold.
-    #[serde(skip)]
-    pub(crate) complaint: String,
-}
-
-impl Check {
-    fn new(name: &'static str, value: Value, aim: impl Into<String>, problems: Vec<String>) -> Self {
-        Self { name, ok: problems.is_empty(), value, aim: aim.into(), complaint: problems.join("; ") }
-    }
-}
 
 /// Everything that was seen.
 pub(crate) struct Evidence<'a> {

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    checks::{Check, Evidence, Pair, all, pairs},
+    checks::{Evidence, Pair, all, pairs},
     links::crossings,
 };
+use crate::call::check::{Check, verdict};
 
 /// Everything that the demo says at its end.
 #[derive(Debug, Serialize)]
@@ -124,19 +125,7 @@ impl Report {
             count("secrets_and_markers"),
             count("hits")
         );
-        for check in &self.checks {
-            let mark = if check.ok { "holds" } else { "FAILS" };
-            let _ = writeln!(text, "    {mark}  {:<22} {:<10} {}", check.name, check.value.to_string(), check.aim);
-        }
-        text.push('\n');
-        if self.ok {
-            text.push_str("  Everything holds.\n");
-        } else {
-            text.push_str("  What does not hold:\n");
-            for check in self.checks.iter().filter(|check| !check.ok) {
-                let _ = writeln!(text, "    {}: {}", check.name, check.complaint);
-            }
-        }
+        text.push_str(&verdict(&self.checks));
         text
     }
 }

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Wasm,
     /// What a relay hands to browsers: core, SDK and page, as people load them
     Web,
+    /// Two pages in a real Chromium, a participant without a browser, and a page behind a firewall talk over relays
+    Browser,
     /// cargo test on everything: unit, golden, property, simulator, loopback and process tests, doc tests
     Tests,
     /// cargo deny, where it is installed: licences, advisories, sources
@@ -102,6 +104,7 @@ fn take(step: Step, tally: &mut Option<Tally>) -> Taken {
         Step::Walls => steps::walls(),
         Step::Wasm => steps::wasm(),
         Step::Web => steps::web(),
+        Step::Browser => steps::browser(),
         Step::Tests => cargo_test::run().map(|(outcome, counted)| {
             *tally = counted;
             outcome

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Outcome;
-use crate::{shell, walls, wasm, web};
+use crate::{browser, shell, walls, wasm, web};
 
 /// How cargo-deny says that it could not look anything up, which is nobody's fault on a machine without a network.
 const NO_DATABASE: &str = "failed to fetch advisory database";
@@ -66,6 +66,15 @@ pub(super) fn web() -> Result<Outcome> {
         web::Outcome::Broken(words) => Outcome::Failed(words),
         web::Outcome::Unavailable(words) if shell::is_ci() => Outcome::Failed(words),
         web::Outcome::Unavailable(words) => Outcome::NotRun(format!("NOT BUILT for the browser: {words}")),
+    })
+}
+
+pub(super) fn browser() -> Result<Outcome> {
+    Ok(match browser::step()? {
+        browser::Outcome::Held(words) => Outcome::Passed(words),
+        browser::Outcome::Failed(words) => Outcome::Failed(words),
+        browser::Outcome::Unavailable(words) if shell::is_ci() => Outcome::Failed(words),
+        browser::Outcome::Unavailable(words) => Outcome::NotRun(format!("NOT TRIED in a browser: {words}")),
     })
 }
 
