@@ -34,10 +34,13 @@ export function launch({ chromium: executablePath, camera, microphone }) {
 /// A page of somebody who shares nothing with the others: storage, cookies, permissions.
 ///
 /// `who` is the number that is burnt into their pictures. Complaints of the page go into `complaints`.
-export async function openPage(browser, { who, name, complaints, viewport = { width: 960, height: 640 } }) {
+/// With `burnt: false` nothing is burnt in, and nothing of the test is in the page.
+export async function openPage(browser, { who, name, complaints, viewport = { width: 960, height: 640 }, burnt = true }) {
   const context = await browser.newContext({ viewport });
-  for (const path of SCRIPTS) await context.addInitScript({ path });
-  await context.addInitScript((number) => { globalThis.conclaveTest.who = number; }, who);
+  if (burnt) {
+    for (const path of SCRIPTS) await context.addInitScript({ path });
+    await context.addInitScript((number) => { globalThis.conclaveTest.who = number; }, who);
+  }
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(`${name}: ${error.stack ?? error.message}`));
   page.on("console", (message) => {

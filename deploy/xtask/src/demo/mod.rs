@@ -39,7 +39,7 @@ use crate::{
         seat::{Exit, Heard, SECRETS, Seat, Stage, unix_ms},
     },
     progress::{Task, heading},
-    shell,
+    shell, web,
 };
 
 /// A joiner that has not got in by then is not going to.
@@ -74,18 +74,22 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     heading("building");
     let programs = programs::build()?;
+    let page = if options.stay { page() } else { None };
     let folder = Folder::new("demo", options.keep.as_deref())?;
     let media = folder.path.join("media");
     marks::mark(&shell::root().join("deploy/media"), &media)?;
 
     heading("a call across three operators");
-    let relays =
-        Relays::start(&programs, &Plan { operators: &OPERATORS, kind: Kind::Glass, web: None, tcp_only: None }, &folder.path)?;
+    let relays = Relays::start(
+        &programs,
+        &Plan { operators: &OPERATORS, kind: Kind::Glass, web: page.as_deref(), tcp_only: None },
+        &folder.path,
+    )?;
     let mut call = Call::new(&programs, &relays, &media, &folder.path)?;
     call.play(options.stay)?;
 
     let stay = options.stay.then(|| call.seats.iter().find_map(|seat| seat.told.link.clone())).flatten();
-    let joined = relays.0.get(1).map(|relay| relay.entry.clone());
+    let joined = relays.0.get(1);
     if stay.is_none() {
         call.end()?;
     }
@@ -109,15 +113,41 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(path) = &options.json {
         report.write(path)?;
     }
-    if let Some((link, entry)) = stay.zip(joined) {
-        eprintln!("\n  The call goes on. Its link:\n\n    {link}\n\n  Join it by hand with\n");
-        eprintln!("    {} join '{link}' --relay {entry} --name Guest\n", programs.participant.display());
+    if let Some((link, relay)) = stay.zip(joined) {
+        eprint!("{}", invitation(&link, relay, page.is_some(), &programs.participant));
         eprintln!("  Ctrl-C ends it; recordings and logs stay in {}", folder.path.display());
         call.stay();
     }
     drop(call);
     relays.stop()?;
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The folder with the page, for those who join by a browser. The call goes on without it too.
+fn page() -> Option<PathBuf> {
+    match web::build(web::Build::Release, None) {
+        Ok(web::Outcome::Built(folder, _)) => Some(folder),
+        Ok(web::Outcome::Broken(words) | web::Outcome::Unavailable(words)) => {
+            eprintln!("  The page for browsers could not be built, so only the command line can join: {words}");
+            None
+        }
+        Err(error) => {
+            eprintln!("  The page for browsers could not be built, so only the command line can join: {error:#}");
+            None
+        }
+    }
+}
+
+/// How a person joins the call that goes on.
+fn invitation(link: &str, relay: &relays::Relay, has_page: bool, participant: &Path) -> String {
+    let mut text = "\n  The call goes on.".to_owned();
+    if let Some(link) = relay.browser_link(link).filter(|_| has_page) {
+        text.push_str(&format!(" Open this link in a browser on this machine:\n\n    {link}\n\n  or join"));
+    } else {
+        text.push_str(" Join it");
+    }
+    text.push_str(&format!(" by hand:\n\n    {} join '{link}' --relay {} --name Guest\n\n", participant.display(), relay.entry));
+    text
 }
 
 /// The call while it is played.
