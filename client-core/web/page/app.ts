@@ -19,7 +19,7 @@
  * | | `#people[data-count]` with `li[data-person="<id>"]`, `#code[data-code="ddddd ddddd …"]`, |
  * | | `#carriers[data-count]` with `li[data-relay][data-hub][data-entry]` |
  * | state | `#call[data-connection=connecting\|connected\|reconnecting\|controlLost]`, `#connection` (sentence), |
- * | | `#transport[data-transport=webtransport\|websocket]` (a sentence, visible, on TCP), `#call-trouble`, `#news` |
+ * | | `#transport[data-transport=webtransport\|websocket]` (a sentence, visible, on TCP), `#call-trouble`, `#alarm`, `#news` |
  * | over | `#over[data-kind]`: `left`, `unsupported`, or the SDK's kind; `#over-text`, `#again`, `#home` |
  */
 

@@ -6,7 +6,7 @@ import { Chat } from "./chat.js";
 import { Button, Notice } from "./controls.js";
 import type { Devices } from "./devices.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { explain } from "./failures.js";
+import { explain, warning } from "./failures.js";
 import { icon } from "./icons.js";
 import { displayName } from "./identity.js";
 import { Invitation } from "./invitation.js";
@@ -21,7 +21,7 @@ import { Tiles } from "./tiles.js";
 import { Toasts } from "./toasts.js";
 import type { Entered, Page, View } from "./view.js";
 import { keepAwake } from "./wake.js";
-import { sentence, words } from "./words.js";
+import { words } from "./words.js";
 
 /** Sound that plays this long after joining needs no click, in ms. */
 const HEAR_AFTER_MS = 1_000;
@@ -55,6 +55,7 @@ class Call {
   readonly #connection = el("p", { id: "connection", class: "banner", role: "status", hidden: true });
   readonly #transport = el("p", { id: "transport", class: "banner quiet", role: "status", hidden: true });
   readonly #trouble = new Notice("call-trouble");
+  readonly #alarm = new Notice("alarm");
   readonly #hear: HTMLElement;
   readonly #sleep: () => void;
   /** Everybody who ever was here: what was written stays theirs after they left. */
@@ -93,7 +94,7 @@ class Call {
 
     this.element = el("main", { id: "call", class: "call" },
       el("header", { class: "top" }, el("div", { class: "titles" }, icon("mark"), this.#title), controls.top),
-      el("div", { class: "banners" }, this.#connection, this.#transport, this.#hear, this.#trouble.element),
+      el("div", { class: "banners" }, this.#connection, this.#transport, this.#hear, this.#alarm.element, this.#trouble.element),
       el("div", { class: "stage" }, this.#tiles.element, this.#panels.element, this.#toasts.element),
       controls.bottom,
     );
@@ -146,7 +147,7 @@ class Call {
       case "chat":
         return this.#said(event.from, event.text, event.at);
       case "warning":
-        return this.#toasts.say(sentence(event.text), "trouble");
+        return this.#warned(event.kind, event.text);
       case "ended":
         return this.#ended(event.why, event.kind, event.text);
       default:
@@ -198,13 +199,20 @@ class Call {
     this.#chat.add({ from, name, mine: false, text, at });
     if (this.#panels.isOpen("chat")) return;
     this.#unread += 1;
-    this.#toasts.say(words.chat.news(name, text));
+    this.#toasts.say(words.chat.news(name, text), "message");
   }
 
   #read(): void {
     this.#unread = 0;
+    this.#toasts.forgetMessages();
     this.#chat.opened();
     this.#update();
+  }
+
+  #warned(kind: string, text: string): void {
+    const known = warning(kind, text);
+    if (known.alarm) this.#alarm.say(known.text);
+    else this.#toasts.say(known.text, "trouble");
   }
 
   #toggleCamera(): void {

@@ -1,4 +1,4 @@
-/** Owns which of our sentences stands for which refusal of the SDK; an unknown one keeps the SDK's own sentence. */
+/** Owns which of our sentences stands for which word of the SDK; an unknown one keeps the SDK's own sentence. */
 
 import { sentence, words } from "./words.js";
 
@@ -18,21 +18,53 @@ export function failure(error: unknown): Failure {
 
 /** The sentence for a kind and the SDK's own words. */
 export function explain(kind: string, text: string): Failure {
-  return { kind, text: KINDS[kind] ?? sentence(text) };
+  return { kind, text: FAILURES.get(plain(kind)) ?? sentence(text) };
+}
+
+/** A warning for people; an alarm stays in sight. */
+export function warning(kind: string, text: string): { readonly text: string; readonly alarm: boolean } {
+  const known = plain(kind);
+  return { text: WARNINGS.get(known) ?? sentence(text), alarm: ALARMS.has(known) };
+}
+
+/** One spelling: whether words are parted by capitals or by hyphens says nothing. */
+function plain(kind: string): string {
+  return kind.replace(/[^a-z]/gi, "").toLowerCase();
 }
 
 /** Where plainer words are known than the SDK's. */
-const KINDS: Readonly<Record<string, string>> = {
-  link: words.failed.link,
-  linkInvalid: words.failed.link,
-  relayUnreachable: words.failed.unreachable,
-  nobodyThere: words.failed.nobodyThere,
-  nobodyAnswered: words.failed.nobodyAnswered,
-  declined: words.failed.declined,
-  full: words.failed.full,
-  unknownRoom: words.failed.unknownRoom,
-  roomExpired: words.failed.expired,
-  connectionLost: words.failed.lost,
-  removed: words.failed.removed,
-  noCommonVersion: words.failed.version,
-};
+const FAILURES: ReadonlyMap<string, string> = new Map([
+  ["link", words.failed.link],
+  ["linkinvalid", words.failed.link],
+  ["unreachable", words.failed.unreachable],
+  ["unknownname", words.failed.unreachable],
+  ["relayunreachable", words.failed.unreachable],
+  ["wrongkey", words.failed.wrongKey],
+  ["wrongrelaykey", words.failed.wrongKey],
+  ["notconclave", words.failed.notConclave],
+  ["nocommonversion", words.failed.version],
+  ["unknownhub", words.failed.unknownHub],
+  ["unknownroom", words.failed.unknownRoom],
+  ["roomexpired", words.failed.expired],
+  ["declined", words.failed.declined],
+  ["nobodyanswered", words.failed.nobodyAnswered],
+  ["nobodythere", words.failed.nobodyThere],
+  ["full", words.failed.full],
+  ["connectionlost", words.failed.lost],
+  ["removed", words.failed.removed],
+  ["over", words.failed.over],
+]);
+
+const WARNINGS: ReadonlyMap<string, string> = new Map([
+  ["chattoolong", words.chat.tooLong],
+  ["chatnotsent", words.warnings.chatNotSent],
+  ["publishrefused", words.devices.notPublished],
+  ["toomanytracks", words.devices.notPublished],
+  ["subscriberefused", words.warnings.notReceived],
+  ["rejoined", words.warnings.rejoined],
+  ["historymismatch", words.warnings.mismatch],
+  ["recordmismatch", words.warnings.mismatch],
+]);
+
+/** Signs that somebody may stand in between. */
+const ALARMS: ReadonlySet<string> = new Set(["historymismatch", "recordmismatch"]);

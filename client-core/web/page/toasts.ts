@@ -12,7 +12,7 @@ export class Toasts {
   readonly element = el("div", { id: "news", class: "toasts", role: "log", "aria-live": "polite" });
   readonly #timers = new Set<number>();
 
-  say(sentence: string, look: "news" | "trouble" = "news"): void {
+  say(sentence: string, look: "news" | "message" | "trouble" = "news"): void {
     const toast = el("p", { class: `toast ${look}`, dir: "auto" }, sentence);
     this.element.append(toast);
     while (this.element.childElementCount > MOST) this.element.firstElementChild?.remove();
@@ -21,6 +21,11 @@ export class Toasts {
       this.#timers.delete(timer);
     }, SHOWN_MS);
     this.#timers.add(timer);
+  }
+
+  /** Messages need no news once the chat is open. */
+  forgetMessages(): void {
+    for (const toast of this.element.querySelectorAll(".message")) toast.remove();
   }
 
   dispose(): void {
