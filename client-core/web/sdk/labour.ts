@@ -19,26 +19,48 @@ interface Asked {
 type Urls = Pick<Options, "workerUrl" | "wasmUrl">;
 
 /**
- * A loaded worker without a room: `check` has loaded the core (more than a megabyte), and a `join` that follows would
- * load it again. At most one is kept, and the next room takes it.
+ * A worker without a room: `check` has loaded the core (more than a megabyte), and a `join` that follows would load it
+ * again. At most one is kept, and the next room takes it.
  */
-let kept: { readonly key: string; readonly labour: Labour } | undefined;
+let kept: { readonly key: string; readonly labour: Promise<Labour> } | undefined;
 
-/** A worker with the core loaded: the one that was kept, or a new one. */
-export async function takeWorker(urls: Urls): Promise<Labour> {
-  const key = `${String(urls.workerUrl ?? "")} ${String(urls.wasmUrl ?? "")}`;
+/** A worker with the core loaded, for a room: the one that was kept, or a new one. */
+export function takeWorker(urls: Urls): Promise<Labour> {
   const found = kept;
-  if (found?.key === key) {
+  if (found?.key === keyOf(urls)) {
     kept = undefined;
     return found.labour;
   }
-  return Labour.start(urls, key);
+  return Labour.start(urls);
+}
+
+/** The worker that is kept for the next room; only to be asked. */
+export function borrowWorker(urls: Urls): Promise<Labour> {
+  const key = keyOf(urls);
+  if (kept?.key === key) {
+    return kept.labour;
+  }
+  kept?.labour.then(
+    (labour) => labour.end(),
+    () => undefined,
+  );
+  const labour = Labour.start(urls);
+  kept = { key, labour };
+  labour.catch(() => {
+    if (kept?.labour === labour) {
+      kept = undefined; // the next one tries again
+    }
+  });
+  return labour;
+}
+
+function keyOf(urls: Urls): string {
+  return `${String(urls.workerUrl ?? "")} ${String(urls.wasmUrl ?? "")}`;
 }
 
 /** One worker. */
 export class Labour {
   readonly #worker: Worker;
-  readonly #key: string;
   readonly #asked = new Map<number, Asked>();
   #asks = 0;
   #processor = false;
@@ -46,12 +68,11 @@ export class Labour {
   #stats: RoomStats = NO_STATS;
   #ended = false;
 
-  private constructor(worker: Worker, key: string) {
+  private constructor(worker: Worker) {
     this.#worker = worker;
-    this.#key = key;
   }
 
-  static start(urls: Urls, key: string): Promise<Labour> {
+  static start(urls: Urls): Promise<Labour> {
     return new Promise((resolve, reject) => {
       let worker: Worker;
       try {
@@ -63,7 +84,7 @@ export class Labour {
         reject(new RoomError("browser", `The call's worker cannot be started: ${words(thrown)}`));
         return;
       }
-      const labour = new Labour(worker, key);
+      const labour = new Labour(worker);
       const fail = (text: string): void => {
         clearTimeout(waited);
         labour.end();
@@ -122,15 +143,6 @@ export class Labour {
       this.#stats = answer.stats;
     }
     return this.#stats;
-  }
-
-  /** Keeps this worker, which has served no room, for the next one. */
-  spare(): void {
-    if (this.#ended) {
-      return;
-    }
-    kept?.labour.end();
-    kept = { key: this.#key, labour: this };
   }
 
   /** Ends the worker when it has had the time to write what it said last. */

@@ -3,6 +3,7 @@
 import { feed, type Feed } from "./capture.js";
 import { RoomError } from "./errors.js";
 import { Events } from "./events.js";
+import { borrowWorker, takeWorker, type Labour } from "./labour.js";
 import type { Entry, FromWorker } from "./messages.js";
 import { Player } from "./player.js";
 import { announcedSize } from "./size.js";
@@ -18,7 +19,6 @@ import type {
   RoomState,
   RoomStats,
 } from "./types.js";
-import { Labour, takeWorker } from "./labour.js";
 
 /** How long `leave` waits for the others to be told, in milliseconds, before the worker is ended anyway. */
 const FAREWELL_MS = 3_000;
@@ -345,10 +345,6 @@ export async function check(
   link: string,
   options: Pick<Options, "workerUrl" | "wasmUrl"> = {},
 ): Promise<{ readonly host: string }> {
-  const labour = await takeWorker(options);
-  try {
-    return { host: await labour.check(link) };
-  } finally {
-    labour.spare();
-  }
+  const labour = await borrowWorker(options);
+  return { host: await labour.check(link) };
 }
