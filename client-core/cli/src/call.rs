@@ -20,7 +20,7 @@ use crate::{
     output::Output,
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
-    said::{Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, connection, departure, kind},
+    said::{Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, connection, departure, kind, transport},
     stop::Stop,
     tally::{Tally, millis},
 };
@@ -297,10 +297,10 @@ impl<'a> Running<'a> {
             Event::Epoch { epoch, safety_code, committed } => {
                 self.out.say(&Said::Epoch { epoch, safety_code, committed });
             }
-            Event::Connection(state) => {
+            Event::Connection { state, transport: by } => {
                 let again = self.away && state == ConnectionState::Connected;
                 self.away = state == ConnectionState::Reconnecting || (self.away && !again);
-                self.out.say(&Said::Connection { state: connection(state), again });
+                self.out.say(&Said::Connection { state: connection(state), again, transport: by.map(transport) });
             }
             Event::Carriers(carriers) => {
                 self.out.say(&Said::Carriers { carriers: carriers.iter().map(Carrying::from).collect() });
@@ -326,6 +326,7 @@ impl<'a> Running<'a> {
             title: state.title,
             epoch: state.epoch,
             safety_code: state.safety_code,
+            transport: state.transport.map(transport),
             join_ms: millis(self.join_took),
             roster: state.roster.iter().map(Person::from).collect(),
         }));

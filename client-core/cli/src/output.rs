@@ -103,11 +103,12 @@ mod tests {
                     title: "Tea".to_owned(),
                     epoch: 3,
                     safety_code: code.clone(),
+                    transport: Some("quic"),
                     join_ms: 40,
                     roster: vec![person()],
                 }),
                 json!({"t": 1234, "event": "joined", "me": id, "name": "First", "title": "Tea", "epoch": 3, "safety_code": code,
-                    "join_ms": 40, "roster": [
+                    "transport": "quic", "join_ms": 40, "roster": [
                         {"participant": id, "name": "First", "is_me": false, "host": true, "present": "here"}]}),
             ),
             (
@@ -174,8 +175,8 @@ mod tests {
                 json!({"t": 1234, "event": "epoch", "epoch": 4, "safety_code": code, "committed": true}),
             ),
             (
-                Said::Connection { state: "connected", again: true },
-                json!({"t": 1234, "event": "connection", "state": "connected", "again": true}),
+                Said::Connection { state: "connected", again: true, transport: Some(crate::said::WEBSOCKET) },
+                json!({"t": 1234, "event": "connection", "state": "connected", "again": true, "transport": "websocket"}),
             ),
             (
                 Said::Carriers {
@@ -265,9 +266,9 @@ mod tests {
             }
         }
         let mut output = Output::new(Gone, false);
-        output.say(&Said::Connection { state: "connected", again: false });
+        output.say(&Said::Connection { state: "connected", again: false, transport: None });
         assert!(!output.is_broken(), "nothing was said in words");
-        output.say(&Said::Connection { state: "connected", again: true });
+        output.say(&Said::Connection { state: "connected", again: true, transport: None });
         assert!(output.is_broken());
     }
 }

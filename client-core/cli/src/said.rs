@@ -1,9 +1,14 @@
 //! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
 
-use conclave::{Carrier, Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId};
+use conclave::{
+    Carrier, Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId, Transport,
+};
 use serde::Serialize;
 
 use crate::tally::{Receiving, Sending};
+
+/// How a session over TCP is written.
+pub(crate) const WEBSOCKET: &str = "websocket";
 
 /// One thing said. The names of events and fields are what other programs parse.
 #[derive(Serialize, Debug)]
@@ -23,7 +28,7 @@ pub(crate) enum Said {
     ChatSent { text: String },
     Chat { participant: Who, name: String, id: String, text: String, unix_ms: u64 },
     Epoch { epoch: u64, safety_code: String, committed: bool },
-    Connection { state: &'static str, again: bool },
+    Connection { state: &'static str, again: bool, transport: Option<&'static str> },
     Carriers { carriers: Vec<Carrying> },
     Warning { text: String },
     Stats(Stats),
@@ -38,6 +43,7 @@ pub(crate) struct Joined {
     pub(crate) title: String,
     pub(crate) epoch: u64,
     pub(crate) safety_code: String,
+    pub(crate) transport: Option<&'static str>,
     /// Since the program asked to join.
     pub(crate) join_ms: u64,
     pub(crate) roster: Vec<Person>,
@@ -229,6 +235,14 @@ pub(crate) const fn departure(how: Departure) -> &'static str {
         Departure::Left => "left",
         Departure::Reaped => "reaped",
         Departure::Moved => "moved",
+    }
+}
+
+pub(crate) const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Quic => "quic",
+        Transport::WebTransport => "webtransport",
+        Transport::WebSocket => WEBSOCKET,
     }
 }
 

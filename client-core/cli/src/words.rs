@@ -3,9 +3,12 @@
 use std::fmt::Write;
 
 use crate::{
-    said::{Joined, Person, Report, Said},
+    said::{Joined, Person, Report, Said, WEBSOCKET},
     tally::Receiving,
 };
+
+/// For those whose sound may come late, and who can do something about it.
+const OVER_TCP: &str = "UDP is blocked here: the call goes over TCP, expect more delay";
 
 /// Lines to print, without the last line break; `None` for what only programs want to know.
 pub(crate) fn words(said: &Said) -> Option<String> {
@@ -29,6 +32,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::ChatSent { text } => format!("you: {}", printable(text)),
         Said::Chat { name, text, .. } => format!("{}: {}", printable(name), printable(text)),
         Said::Epoch { safety_code, .. } => format!("safety code: {}", grouped(safety_code)),
+        Said::Connection { again: true, transport: Some(WEBSOCKET), .. } => format!("connected again: {OVER_TCP}"),
         Said::Connection { again: true, .. } => "connected again".to_owned(),
         Said::Connection { state: "reconnecting", .. } => "connection lost, on the way back".to_owned(),
         Said::Connection { state: "control_lost", .. } => {
@@ -57,6 +61,10 @@ fn entered(joined: &Joined) -> String {
         }
     })
     .and_then(|()| write!(text, "\nsafety code: {}", grouped(&joined.safety_code)))
+    .and_then(|()| match joined.transport {
+        Some(WEBSOCKET) => write!(text, "\n{OVER_TCP}"),
+        _ => Ok(()),
+    })
     .unwrap_or_default();
     text
 }
@@ -151,6 +159,7 @@ mod tests {
             title: "Tea".to_owned(),
             epoch: 2,
             safety_code: "0".repeat(30),
+            transport: Some("quic"),
             join_ms: 12,
             roster: vec![person("Guest", true, false), person("First", false, true), person("Second", false, false)],
         };
@@ -161,6 +170,8 @@ mod tests {
         );
         joined.roster.truncate(1);
         assert!(entered(&joined).contains("nobody else yet"));
+        joined.transport = Some(WEBSOCKET);
+        assert_eq!(entered(&joined).lines().last(), Some(OVER_TCP));
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::{
 
 use conclave_client_core::{
     Client,
-    api::{self, Command, Input},
+    api::{self, Command, ConnectionState, Input},
     link::Link,
 };
 use conclave_federation::{
-    io::{Machine, Output},
+    io::{Machine, Net, Output},
     wire::code::Code,
 };
-use conclave_quic::{Driver, Observer};
+use conclave_quic::{Driver, Observer, Transport};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, sleep_until},
@@ -93,6 +93,8 @@ impl Drop for LastWord {
 pub(crate) struct Task<O: Observer> {
     pub(crate) client: Client,
     pub(crate) driver: Driver<O>,
+    /// What carries the newest connection.
+    pub(crate) transport: Option<Transport>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Answered once: we are in, or we never will be.
@@ -130,7 +132,12 @@ impl<O: Observer> Task<O> {
                 Err(ended) => return ended,
             };
             tokio::select! {
-                net = self.driver.next() => self.handle(Input::Net(net)),
+                net = self.driver.next() => {
+                    if let Net::Connected { session, .. } = net {
+                        self.transport = self.driver.transport(session);
+                    }
+                    self.handle(Input::Net(net));
+                }
                 Some(order) = self.orders.recv() => {
                     self.on_order(order, tracks, &mut goodbye);
                     for _ in 1..ORDERS_AT_ONCE {
@@ -215,7 +222,8 @@ impl<O: Observer> Task<O> {
                 });
             }
             E::Joined { me, title, roster, tracks, epoch, safety_code } => {
-                Event::Joined(State { me, title, roster, tracks, epoch, safety_code: digits(&safety_code) })
+                let (safety_code, transport) = (digits(&safety_code), self.transport);
+                Event::Joined(State { me, title, roster, tracks, epoch, safety_code, transport })
             }
             E::ParticipantJoined(participant) => Event::ParticipantJoined(participant),
             E::ParticipantChanged(participant) => Event::ParticipantChanged(participant),
@@ -228,7 +236,10 @@ impl<O: Observer> Task<O> {
             E::Chat { from, id, text, unix_ms } => Event::Chat { from, id, text, unix_ms },
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Carriers(carriers) => Event::Carriers(carriers),
-            E::Connection(state) => Event::Connection(state),
+            E::Connection(state) => {
+                let is_up = matches!(state, ConnectionState::Connected | ConnectionState::ControlLost);
+                Event::Connection { state, transport: self.transport.filter(|_| is_up) }
+            }
             E::Warning(warning) => Event::Warning(warning),
         };
         if matches!(event, Event::Joined(_) | Event::Epoch { .. }) {

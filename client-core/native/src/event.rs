@@ -4,6 +4,7 @@ use conclave_client_core::api::{
     Carrier, ConnectionState, Departure, InFrame, OpenError, Participant, ParticipantId, RemoteTrack, Warning,
 };
 use conclave_federation::id::TrackId;
+use conclave_quic::Transport;
 
 use crate::error::Failure;
 
@@ -22,6 +23,8 @@ pub struct State {
     pub epoch: u64,
     /// 30 digits that are equal at everybody in this epoch.
     pub safety_code: String,
+    /// What carries our bytes to our relay; `None` while there is no connection.
+    pub transport: Option<Transport>,
 }
 
 /// What happens in a room.
@@ -99,7 +102,12 @@ pub enum Event {
         committed: bool,
     },
     /// How it stands with the relay. Reconnecting is not the application's work.
-    Connection(ConnectionState),
+    Connection {
+        /// How it stands.
+        state: ConnectionState,
+        /// What carries our bytes to it; [`Transport::WebSocket`] where UDP is blocked, and then with more delay.
+        transport: Option<Transport>,
+    },
     /// Which relays carry the call now, all of them each time: ours first.
     Carriers(Vec<Carrier>),
     /// Something that people should know, and that ends nothing.

@@ -52,7 +52,7 @@ pub use conclave_federation::{
     io::{DialError, SessionKey},
     wire::code::Code,
 };
-pub use conclave_quic::{BindError, Observer};
+pub use conclave_quic::{BindError, Observer, Transport};
 
 pub use self::{
     entry::{EntryError, EntryRelay},

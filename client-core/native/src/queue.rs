@@ -182,7 +182,7 @@ mod tests {
 
     fn state() -> Event {
         let (title, roster, tracks, safety_code) = (String::new(), vec![], vec![], String::new());
-        Event::Joined(State { me: who(0), title, roster, tracks, epoch: 1, safety_code })
+        Event::Joined(State { me: who(0), title, roster, tracks, epoch: 1, safety_code, transport: None })
     }
 
     fn drain(queue: &Queue) -> Vec<Event> {
@@ -192,13 +192,13 @@ mod tests {
     #[tokio::test]
     async fn the_whole_state_comes_first_whatever_came_before() {
         let queue = Queue::new();
-        queue.push(Event::Connection(ConnectionState::Connected)).expect("room");
+        queue.push(Event::Connection { state: ConnectionState::Connected, transport: None }).expect("room");
         queue.push(state()).expect("room");
         queue.push(chat("hello")).expect("room");
         queue.push(state()).expect("room");
         queue.close(Event::Ended(Ended::Left));
         assert!(matches!(queue.next().await, Some(Event::Joined(_))));
-        assert!(matches!(queue.next().await, Some(Event::Connection(_))));
+        assert!(matches!(queue.next().await, Some(Event::Connection { .. })));
         assert!(matches!(queue.next().await, Some(Event::Chat { .. })));
         assert!(matches!(queue.next().await, Some(Event::Joined(_))));
         assert!(matches!(queue.next().await, Some(Event::Ended(Ended::Left))));

@@ -14,7 +14,7 @@ use conclave_client_core::{
     link::Link,
 };
 use conclave_federation::id::TrackId;
-use conclave_quic::{BindConfig, Driver, Endpoint, Observer};
+use conclave_quic::{BindConfig, Driver, Endpoint, Observer, Transport};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::{
@@ -110,6 +110,7 @@ impl Room {
         let task = Task {
             client,
             driver,
+            transport: None,
             shared: shared.clone(),
             orders: orders_rx,
             entered: Some(entered),
@@ -160,6 +161,13 @@ impl Room {
     #[must_use]
     pub fn safety_code(&self) -> String {
         self.handle.shared.state().as_ref().map(|state| state.safety_code.clone()).unwrap_or_default()
+    }
+
+    /// What carries our bytes to our relay: QUIC, or WebSocket over TCP where UDP is blocked. `None` while there is no
+    /// connection.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        self.handle.shared.state().as_ref().and_then(|state| state.transport)
     }
 
     /// The next event; `None` after [`Event::Ended`]. Cancel-safe.

@@ -32,6 +32,7 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         Event::TrackUnpublished { participant, track } => {
             state.tracks.retain(|known| (known.participant, known.track) != (*participant, *track));
         }
+        Event::Connection { transport, .. } => state.transport = *transport,
         Event::Epoch { epoch, safety_code, .. } => {
             state.epoch = *epoch;
             state.safety_code.clone_from(safety_code);
@@ -42,7 +43,6 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::FramesUnread { .. }
         | Event::FrameRefused { .. }
         | Event::Chat { .. }
-        | Event::Connection(_)
         | Event::Carriers(_)
         | Event::Warning(_)
         | Event::Ended(_) => {}
@@ -51,8 +51,9 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
 
 #[cfg(test)]
 mod tests {
-    use conclave_client_core::api::{Departure, Media, Participant, ParticipantId, Presence, RemoteTrack};
+    use conclave_client_core::api::{ConnectionState, Departure, Media, Participant, ParticipantId, Presence, RemoteTrack};
     use conclave_federation::id::TrackId;
+    use conclave_quic::Transport;
 
     use super::*;
 
@@ -70,6 +71,7 @@ mod tests {
             tracks: Vec::new(),
             epoch: 1,
             safety_code: "1".repeat(30),
+            transport: Some(Transport::Quic),
         };
         Event::Joined(state)
     }
@@ -104,6 +106,8 @@ mod tests {
             Event::TrackUnpublished { participant: somebody(2).id, track: TrackId(22) },
             Event::ParticipantLeft { id: somebody(1).id, how: Departure::Left },
             Event::Epoch { epoch: 5, safety_code: "2".repeat(30), committed: false },
+            Event::Connection { state: ConnectionState::Reconnecting, transport: None },
+            Event::Connection { state: ConnectionState::Connected, transport: Some(Transport::WebSocket) },
         ] {
             apply(&mut state, &event);
         }
@@ -114,5 +118,6 @@ mod tests {
         );
         assert_eq!(state.tracks, [track(2, 21)]);
         assert_eq!((state.epoch, state.safety_code.len()), (5, 30));
+        assert_eq!(state.transport, Some(Transport::WebSocket));
     }
 }
