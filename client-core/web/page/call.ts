@@ -130,7 +130,7 @@ class Call {
   async #follow(): Promise<void> {
     for (let event = await this.#room.next(); event !== undefined && !this.#over; event = await this.#room.next()) {
       this.#told(event);
-      if (!this.#over) this.#update();
+      if (!this.#over && event.event !== "speaking") this.#update();
     }
   }
 
@@ -144,6 +144,8 @@ class Call {
       case "trackPublished":
         if (event.track.kind === "screen") this.#toasts.say(call.sharing(this.#name(event.track.participant)));
         return;
+      case "speaking":
+        return this.#tiles.speakers(event.participants);
       case "chat":
         return this.#said(event.from, event.text, event.at);
       case "warning":
@@ -226,22 +228,18 @@ class Call {
     if (trouble !== undefined) this.#toasts.say(trouble, "trouble");
   }
 
-  /** The ring around one's own tile. The others' comes from them. */
+  /** The ring around one's own tile; the room tells the others'. */
   #listen(track: MediaStreamTrack | undefined): void {
     if (this.#meter?.track === track) return;
     this.#meter?.meter.close();
     this.#meter = undefined;
-    const ring = (on: boolean): void => {
-      const { me } = this.#room.state;
-      if (me !== undefined) this.#tiles.speaking(me, on);
-    };
-    ring(false);
+    this.#tiles.ownSpeaking(false);
     if (track === undefined) return;
     this.#meter = {
       track,
       meter: new Meter(track, (level) => {
         if (level > SPEECH) this.#spokeAt = performance.now();
-        ring(performance.now() - this.#spokeAt < RING_MS);
+        this.#tiles.ownSpeaking(performance.now() - this.#spokeAt < RING_MS);
       }),
     };
   }

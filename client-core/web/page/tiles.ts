@@ -56,9 +56,15 @@ export class Tiles {
     this.#layOut();
   }
 
-  /** Who speaks now. */
-  speaking(id: number, speaking: boolean): void {
-    this.#people.get(id)?.speaking(speaking);
+  /** Which of the others speak now. */
+  speakers(ids: readonly number[]): void {
+    for (const [id, tile] of this.#people) if (id !== this.#room.state.me) tile.speaking(ids.includes(id));
+  }
+
+  /** Whether this person speaks now. */
+  ownSpeaking(speaking: boolean): void {
+    const { me } = this.#room.state;
+    if (me !== undefined) this.#people.get(me)?.speaking(speaking);
   }
 
   #person(person: Participant, all: readonly Participant[], tracks: readonly Track[], own: Own): void {

@@ -55,7 +55,7 @@ export type Item =
   | { readonly event: "frameRefused"; readonly participant?: number; readonly reason: string }
   | { readonly event: "keyFrameWanted"; readonly local: number }
   | { readonly event: "published"; readonly local: number }
-  | Exclude<RoomEvent, { readonly event: "shown" }>;
+  | Exclude<RoomEvent, { readonly event: "shown" | "speaking" }>;
 
 /** Why a dial came to nothing. */
 export type DialFailure = "unreachable" | "unknown-name" | "wrong-key" | "not-conclave";

@@ -108,6 +108,11 @@ export interface PlayerReport {
   readonly targetMs: number;
 }
 
+/** From the player to the page, when it is somebody else's turn: participants whose voice is heard. */
+export interface Speaking {
+  readonly speaking: readonly number[];
+}
+
 /** From the page to the player. */
 export type PlayerOrder =
   | { readonly order: "listen"; readonly port: MessagePort }

@@ -1,7 +1,7 @@
 /** The page's side of the loudspeaker: one audio context, one worklet that mixes every speaker. */
 
 import { RoomError, words } from "./errors.js";
-import type { PlayerOrder } from "./messages.js";
+import type { PlayerOrder, Speaking } from "./messages.js";
 
 /** Opus decodes to this rate; a context of another would resample once more. */
 const RATE = 48_000;
@@ -15,6 +15,8 @@ export class Player {
   readonly loaded: Promise<void>;
   /** Resolves when sound really plays. */
   readonly playing: Promise<void>;
+  /** Told whose voice is heard, whenever that changes. */
+  speaking: (participants: readonly number[]) => void = () => undefined;
   readonly #context: AudioContext;
   #node: AudioWorkletNode | undefined;
   readonly #early: { order: PlayerOrder; transfer: Transferable[] }[] = [];
@@ -67,6 +69,7 @@ export class Player {
         outputChannelCount: [2],
       });
       node.connect(this.#context.destination);
+      node.port.onmessage = (event: MessageEvent<Speaking>) => this.speaking(event.data.speaking);
       this.#node = node;
     } catch (thrown) {
       throw new RoomError("browser", `This browser cannot play the sound of a call: ${words(thrown)}`);

@@ -1,6 +1,6 @@
 /** The loudspeaker's side of the call: every speaker's buffer, mixed into one sound. Runs where a busy page cannot stop it. */
 
-import type { PlayerOrder, PlayerReport, ToPlayer } from "./messages.js";
+import type { PlayerOrder, PlayerReport, Speaking, ToPlayer } from "./messages.js";
 import { Speaker } from "./speaker.js";
 
 /** Speakers that are mixed at once; a voice beyond them is not heard. */
@@ -15,10 +15,21 @@ const REPORT_S = 0.5;
 /** How fast a change of volume comes: part of the rest that is gone after one block of 128 samples. */
 const VOLUME_STEP = 0.1;
 
+/** Sound at least this strong is speech: root mean square of a block, of full scale (-40 dB). */
+const SPEECH = 0.01;
+
+/** Somebody counts as speaking for so long after the last loud block, in seconds: words have gaps. */
+const SPEECH_S = 0.4;
+
+/** How often it is looked who speaks, in seconds. */
+const LOOK_S = 0.1;
+
 interface Voice {
   readonly speaker: Speaker;
   readonly participant: number;
   gain: number;
+  /** Frame of the context until which this one counts as speaking. */
+  speaksUntil: number;
 }
 
 class PlayerProcessor extends AudioWorkletProcessor {
@@ -26,6 +37,9 @@ class PlayerProcessor extends AudioWorkletProcessor {
   readonly #volumes = new Map<number, number>();
   #worker: MessagePort | undefined;
   #reportAt = 0;
+  #lookAt = 0;
+  /** As it was told last. */
+  #speaking: readonly number[] = [];
   /** Underruns of speakers that are gone. */
   #underruns = 0;
 
@@ -57,7 +71,19 @@ class PlayerProcessor extends AudioWorkletProcessor {
       this.#reportAt = currentFrame + sampleRate * REPORT_S;
       this.#worker?.postMessage(this.#report());
     }
+    if (currentFrame >= this.#lookAt) {
+      this.#lookAt = currentFrame + sampleRate * LOOK_S;
+      this.#look();
+    }
     return true;
+  }
+
+  #look(): void {
+    const speaking = [...this.#voices.values()].filter((voice) => voice.speaksUntil > currentFrame).map((voice) => voice.participant);
+    if (speaking.length !== this.#speaking.length || speaking.some((one, at) => one !== this.#speaking[at])) {
+      this.#speaking = speaking;
+      this.port.postMessage({ speaking } satisfies Speaking);
+    }
   }
 
   #take(message: ToPlayer): void {
@@ -71,9 +97,17 @@ class PlayerProcessor extends AudioWorkletProcessor {
       return;
     }
     const { participant } = message;
-    const voice = known ?? { speaker: new Speaker(sampleRate, message.target), participant, gain: this.#volumes.get(participant) ?? 1 };
+    const voice = known ?? {
+      speaker: new Speaker(sampleRate, message.target),
+      participant,
+      gain: this.#volumes.get(participant) ?? 1,
+      speaksUntil: 0,
+    };
     this.#voices.set(message.speaker, voice);
     voice.speaker.push(message.planes, message.lost, message.target);
+    if (strength(message.planes[0]) >= SPEECH) {
+      voice.speaksUntil = currentFrame + sampleRate * (SPEECH_S + voice.speaker.targetMs / 1_000);
+    }
   }
 
   #report(): PlayerReport {
@@ -89,6 +123,15 @@ class PlayerProcessor extends AudioWorkletProcessor {
     }
     return { underruns, bufferedMs, targetMs };
   }
+}
+
+/** Root mean square of a block. */
+function strength(samples: Float32Array | undefined): number {
+  let sum = 0;
+  for (const sample of samples ?? []) {
+    sum += sample * sample;
+  }
+  return Math.sqrt(sum / Math.max(1, samples?.length ?? 0));
 }
 
 /** Several loud voices together exceed what a loudspeaker takes: bends them instead of cutting them off. */

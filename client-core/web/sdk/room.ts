@@ -88,6 +88,7 @@ export class Room {
     this.#link = link;
     this.#labour = labour;
     this.#player = player;
+    player.speaking = (participants) => this.#tell({ event: "speaking", participants });
     this.#over = new Promise((resolve) => (this.#ended = resolve));
   }
 

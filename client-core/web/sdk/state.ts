@@ -20,6 +20,7 @@ export function reduce(state: RoomState, event: RoomEvent): RoomState {
     case "warning":
     case "chat":
     case "shown":
+    case "speaking":
       return state;
     case "joined":
       return {

@@ -90,6 +90,8 @@ export type RoomEvent =
       readonly width: number;
       readonly height: number;
     }
+  /** Whose voice is heard now, all of them each time: ids of participants. From the SDK itself. */
+  | { readonly event: "speaking"; readonly participants: readonly number[] }
   /** `at`: when it was said, by the sender's clock, in unix milliseconds. `text`: of a stranger, never markup. */
   | { readonly event: "chat"; readonly from: number; readonly id: string; readonly text: string; readonly at: number }
   /** Somebody came or went: new keys, and a new code to compare aloud. */
