@@ -4,42 +4,55 @@ use bytes::Bytes;
 use conclave_federation::wire::{Malformed, Reader, Wire, Writer};
 
 /// Bytes before the encoded frame.
-pub(crate) const OVERHEAD: usize = 1 + 8 + 4;
+pub(crate) const OVERHEAD: usize = 1 + 8 + 4 + 1;
 
 const KEY: u8 = 1;
 
 /// A frame with its number. Numbers count the frames of a track from 0 without a gap, dropped ones included: so a receiver
-/// knows exactly how many it missed, across groups, epochs and sessions.
+/// knows exactly how many it missed, across groups, layers, epochs and sessions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Frame {
-    /// Whether it can be decoded alone.
-    pub(crate) key: bool,
     /// Microseconds since 1970, on the sender's clock.
     pub(crate) captured_us: u64,
     /// Its number in the track.
     pub(crate) number: u32,
+    /// How many frames back the newest one is that it needs; 0: it can be decoded alone.
+    pub(crate) back: u8,
     /// The encoded frame.
     pub(crate) data: Bytes,
 }
 
+impl Frame {
+    /// Whether it can be decoded alone.
+    pub(crate) const fn is_key(&self) -> bool {
+        self.back == 0
+    }
+
+    /// The newest frame that it needs.
+    pub(crate) fn needed(&self) -> Option<u32> {
+        (!self.is_key()).then(|| self.number.wrapping_sub(u32::from(self.back)))
+    }
+}
+
 impl Wire for Frame {
     fn put(&self, out: &mut Writer) {
-        out.u8(if self.key { KEY } else { 0 });
+        out.u8(if self.is_key() { KEY } else { 0 });
         out.u64(self.captured_us);
         out.u32(self.number);
+        out.u8(self.back);
         out.raw(&self.data);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let key = match from.u8()? {
-            0 => false,
-            KEY => true,
-            _ => return Err(Malformed::Value("frame flags")),
-        };
+        let flags = from.u8()?;
         let captured_us = from.u64()?;
         let number = from.u32()?;
+        let back = from.u8()?;
+        if flags != if back == 0 { KEY } else { 0 } {
+            return Err(Malformed::Value("frame flags"));
+        }
         let left = from.left();
-        Ok(Self { key, captured_us, number, data: from.bytes(left, "frame")? })
+        Ok(Self { captured_us, number, back, data: from.bytes(left, "frame")? })
     }
 }
 
@@ -48,19 +61,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_flags_time_number_and_the_rest() {
-        let frame = Frame { key: true, captured_us: 0x0102_0304_0506_0708, number: 9, data: Bytes::from_static(b"vp8") };
-        let bytes = frame.encode();
-        assert_eq!(bytes.as_ref(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, b'v', b'p', b'8']);
-        assert_eq!(Frame::decode(&bytes), Ok(frame));
+    fn a_frame_is_flags_time_number_what_it_needs_and_the_rest() {
+        let key = Frame { captured_us: 0x0102_0304_0506_0708, number: 9, back: 0, data: Bytes::from_static(b"vp8") };
+        let bytes = key.encode();
+        assert_eq!(bytes.as_ref(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0, b'v', b'p', b'8']);
+        assert_eq!(Frame::decode(&bytes), Ok(key.clone()));
+        let delta = Frame { back: 2, ..key };
+        let bytes = delta.encode();
+        assert_eq!(bytes.as_ref(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 2, b'v', b'p', b'8']);
+        assert_eq!(Frame::decode(&bytes).map(|frame| frame.needed()), Ok(Some(7)));
+        assert_eq!(Frame::decode(&bytes), Ok(delta));
     }
 
     #[test]
-    fn truncated_heads_and_unknown_flags_are_refused() {
-        let bytes = Frame { key: false, captured_us: 1, number: 2, data: Bytes::new() }.encode();
+    fn truncated_heads_unknown_flags_and_key_frames_that_need_another_are_refused() {
+        let bytes = Frame { captured_us: 1, number: 2, back: 3, data: Bytes::new() }.encode();
         for len in 0..OVERHEAD {
             assert!(Frame::decode(&bytes.slice(..len)).is_err());
         }
-        assert!(Frame::decode(&Bytes::from_static(&[2; 20])).is_err());
+        assert!(Frame::decode(&bytes).is_ok());
+        for (flags, back) in [(2, 2), (1, 1), (0, 0), (3, 0)] {
+            let mut bytes = bytes.to_vec();
+            (bytes[0], bytes[13]) = (flags, back);
+            assert!(Frame::decode(&Bytes::from(bytes)).is_err(), "flags {flags}, back {back}");
+        }
     }
 }

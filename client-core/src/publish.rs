@@ -1,8 +1,10 @@
-//! Frames to objects: audio as datagrams, video as one stream for each group, late groups dropped whole.
+//! Frames to objects: audio as datagrams, video as one stream for each group and layer, late groups dropped whole.
 //!
 //! A participant's uplink is where a call chokes first. What cannot be sent now waits in a short queue of its track, where
-//! minds can still be changed; a queue that is full or old costs the group, and the next key frame begins a new one.
+//! minds can still be changed; a queue that is full or old costs its upper
+//! layers, then the group, and the next key frame begins a new one.
 
+mod chain;
 mod reliable;
 mod uplink;
 
@@ -24,7 +26,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 
 pub(crate) use self::reliable::{OwnTrack, Reliable};
-use self::uplink::{Queued, Uplink};
+use self::{
+    chain::Chain,
+    uplink::{Queued, Uplink},
+};
 use crate::{
     api::{Kind, LocalTrack, Media, OutFrame},
     frame::{self, Frame},
@@ -75,6 +80,7 @@ pub(crate) struct Track {
     object: u64,
     /// Nothing goes before the next key frame.
     needs_key: bool,
+    chain: Chain,
     uplink: Uplink,
 }
 
@@ -89,10 +95,11 @@ impl Track {
         self.alias.is_some()
     }
 
-    const fn priority(&self) -> u8 {
+    const fn priority(&self, layer: u8) -> u8 {
         match self.media.kind {
             Kind::Microphone | Kind::ScreenAudio => priority::AUDIO,
-            Kind::Camera | Kind::Screen | Kind::Data => priority::BASE,
+            Kind::Camera | Kind::Screen | Kind::Data if layer == 0 => priority::BASE,
+            Kind::Camera | Kind::Screen | Kind::Data => priority::UPPER,
         }
     }
 }
@@ -152,6 +159,7 @@ impl Publisher {
                     group: 0,
                     object: 0,
                     needs_key: true,
+                    chain: Chain::default(),
                     uplink,
                 }))
             }
@@ -253,14 +261,16 @@ impl Publisher {
             return Written::Dropped;
         };
         track.number = number.wrapping_add(1);
+        let layer = if frame.key { 0 } else { frame.layer.min(track.media.layers.saturating_sub(1)) };
         if frame.data.len() > MAX_FRAME {
-            track.needs_key = true;
+            track.miss(number, layer);
             return Written::TooLarge;
         }
-        let inside = Frame { key: frame.key, captured_us: frame.captured_us, number, data: frame.data.clone() };
+        let inside = Frame { back: 0, captured_us: frame.captured_us, number, data: frame.data.clone() };
         match track.class() {
             Class::Datagram => track.write_audio(self.place, alias, &inside, sealer, way),
-            Class::Groups | Class::Reliable => track.write_video(self.place, alias, &inside, sealer, way),
+            Class::Groups | Class::Reliable if frame.key => track.write_key(self.place, alias, &inside, sealer, way),
+            Class::Groups | Class::Reliable => track.write_delta(self.place, alias, inside, layer, sealer, way),
         }
     }
 
@@ -268,9 +278,14 @@ impl Publisher {
     pub(crate) fn flush<O: Outlet>(&mut self, now: Now, session: SessionKey, outlet: &mut O) -> Vec<LocalTrack> {
         let mut given_up = Vec::new();
         for (local, track) in &mut self.tracks {
-            if track.uplink.flush(now.mono, session, outlet) == Queued::GivenUp && !track.needs_key {
-                track.needs_key = true;
-                given_up.push(*local);
+            match track.uplink.flush(now.mono, session, outlet) {
+                Queued::Fine | Queued::Gone => {}
+                Queued::Cut(layer) => track.chain.on_cut(layer),
+                Queued::GivenUp if track.needs_key => {}
+                Queued::GivenUp => {
+                    track.needs_key = true;
+                    given_up.push(*local);
+                }
             }
         }
         given_up
@@ -284,9 +299,10 @@ impl Publisher {
     /// The relay does not want the rest of this stream.
     pub(crate) fn on_stopped<O: Outlet>(&mut self, stream: StreamKey, way: Way<'_, O>) {
         for track in self.tracks.values_mut() {
-            if track.uplink.on_stopped(stream, way.session, way.outlet) {
-                track.needs_key = true;
-                return;
+            match track.uplink.on_stopped(stream, way.now.mono, way.session, way.outlet) {
+                None => {}
+                Some(0) => return track.needs_key = true,
+                Some(layer) => return track.chain.on_cut(layer),
             }
         }
     }
@@ -299,8 +315,14 @@ impl Publisher {
 }
 
 impl Track {
-    fn identity(&self, place: TrackName, group: u64, object: u64) -> ObjectIdentity {
-        ObjectIdentity { name: TrackName { track: self.id, ..place }, group, object, layer: 0, flags: 0 }
+    fn identity(&self, place: TrackName, group: u64, object: u64, layer: u8) -> ObjectIdentity {
+        ObjectIdentity { name: TrackName { track: self.id, ..place }, group, object, layer, flags: 0 }
+    }
+
+    /// A frame is not sent: without a base frame the group does not go on.
+    fn miss(&mut self, number: u32, layer: u8) {
+        self.chain.on_frame(number, layer, false);
+        self.needs_key |= layer == 0;
     }
 
     fn write_audio<O: Outlet>(
@@ -313,10 +335,10 @@ impl Track {
     ) -> Written {
         let group = self.group;
         self.group += 1;
-        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, 0), &frame.encode()) else {
+        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, 0, 0), &frame.encode()) else {
             return Written::Dropped;
         };
-        let priority = self.priority();
+        let priority = self.priority(0);
         let header = ObjectHeader { alias, group, object: 0, layer: 0, flags: 0, priority };
         if let Some(datagram) = header.datagram(&sealed) {
             return match way.outlet.datagram(way.session, datagram) {
@@ -324,15 +346,16 @@ impl Track {
                 Wrote::Blocked | Wrote::Gone => Written::Dropped,
             };
         }
-        let head = GroupHeader { alias, group, layer: 0, flags: 0, priority };
-        if self.uplink.begin(priority, AUDIO_BESIDE, way.now.mono, way.session, way.outlet) {
-            self.send(&head, 0, sealed, true, way)
-        } else {
-            Written::Dropped
+        if !self.uplink.begin(group, priority, AUDIO_BESIDE, way.now.mono, way.session, way.outlet) {
+            return Written::Dropped;
         }
+        self.uplink.push(0, GroupHeader { alias, group, layer: 0, flags: 0, priority }.encode(), way.now.mono);
+        self.enqueue(0, 0, sealed, way.now);
+        self.uplink.end();
+        self.flush(0, way)
     }
 
-    fn write_video<O: Outlet>(
+    fn write_key<O: Outlet>(
         &mut self,
         place: TrackName,
         alias: Alias,
@@ -340,41 +363,79 @@ impl Track {
         sealer: &mut Sealer,
         way: Way<'_, O>,
     ) -> Written {
-        if frame.key {
-            // The first group is 0; a group number is never used twice, whatever became of the group.
-            if self.object > 0 || self.group > 0 {
-                self.group += 1;
-            }
-            self.object = 0;
-            self.needs_key = !self.uplink.begin(self.priority(), VIDEO_BESIDE, way.now.mono, way.session, way.outlet);
+        // The first group is 0; a group number is never used twice, whatever became of the group.
+        if self.object > 0 || self.group > 0 {
+            self.group += 1;
         }
+        self.object = 1;
+        self.chain.on_key(frame.number);
+        let (group, priority) = (self.group, self.priority(0));
+        self.needs_key = !self.uplink.begin(group, priority, VIDEO_BESIDE, way.now.mono, way.session, way.outlet);
         if self.needs_key {
-            if frame.key {
-                self.object = 1;
-            }
             return Written::Dropped;
         }
-        let object = self.object;
-        self.object += 1;
-        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, self.group, object), &frame.encode()) else {
+        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, 0, 0), &frame.encode()) else {
             self.needs_key = true;
             return Written::Dropped;
         };
-        let head = GroupHeader { alias, group: self.group, layer: 0, flags: 0, priority: self.priority() };
-        self.send(&head, object, sealed, false, way)
+        self.uplink.push(0, GroupHeader { alias, group, layer: 0, flags: 0, priority }.encode(), way.now.mono);
+        self.enqueue(0, 0, sealed, way.now);
+        self.flush(0, way)
     }
 
-    fn send<O: Outlet>(&mut self, head: &GroupHeader, object: u64, sealed: Bytes, last: bool, way: Way<'_, O>) -> Written {
-        if object == 0 {
-            self.uplink.push(head.encode());
+    fn write_delta<O: Outlet>(
+        &mut self,
+        place: TrackName,
+        alias: Alias,
+        frame: Frame,
+        layer: u8,
+        sealer: &mut Sealer,
+        way: Way<'_, O>,
+    ) -> Written {
+        if self.needs_key {
+            return Written::Dropped;
         }
-        self.uplink.push(GroupHeader::object_head(object, sealed.len()));
-        self.uplink.push(sealed);
-        if last {
-            self.uplink.end();
+        let Some(back) = self.chain.back(frame.number, layer) else {
+            self.miss(frame.number, layer);
+            return if layer == 0 { Written::KeyFrameNeeded } else { Written::Dropped };
+        };
+        let (group, priority) = (self.group, self.priority(layer));
+        let begins = match layer {
+            0 => Some(false),
+            _ => self.uplink.upper(group, layer, priority, way.now.mono, way.session, way.outlet),
+        };
+        let Some(begins) = begins else {
+            self.miss(frame.number, layer);
+            return Written::Dropped;
+        };
+        let object = self.object;
+        self.object += 1;
+        let frame = Frame { back, ..frame };
+        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, object, layer), &frame.encode()) else {
+            self.miss(frame.number, layer);
+            return Written::Dropped;
+        };
+        self.chain.on_frame(frame.number, layer, true);
+        if begins {
+            self.uplink.push(layer, GroupHeader { alias, group, layer, flags: 0, priority }.encode(), way.now.mono);
         }
+        self.enqueue(layer, object, sealed, way.now);
+        self.flush(layer, way)
+    }
+
+    fn enqueue(&mut self, layer: u8, object: u64, sealed: Bytes, now: Now) {
+        self.uplink.push(layer, GroupHeader::object_head(object, sealed.len()), now.mono);
+        self.uplink.push(layer, sealed, now.mono);
+    }
+
+    /// Sends what goes; says what became of the frame of this layer that was enqueued last.
+    fn flush<O: Outlet>(&mut self, layer: u8, way: Way<'_, O>) -> Written {
         match self.uplink.flush(way.now.mono, way.session, way.outlet) {
             Queued::Fine => Written::Sent,
+            Queued::Cut(lowest) => {
+                self.chain.on_cut(lowest);
+                if layer < lowest { Written::Sent } else { Written::Dropped }
+            }
             Queued::Gone => {
                 self.needs_key = true;
                 Written::Dropped

@@ -22,7 +22,7 @@ use conclave_federation::{
 
 use self::{
     assembly::Assembly,
-    order::{Order, Placed, Ready},
+    order::{Frames, Order, Placed, Ready},
 };
 pub(crate) use self::{
     assembly::TooMuch,
@@ -168,11 +168,12 @@ impl Subscriber {
             && claim.line.media.is_audio() == line.media.is_audio()
         {
             // The same track: its frames go on as they were.
+            claim.order.is(Frames::of(&line.media));
             claim.line = line;
             return Event::TrackChanged(remote);
         }
         self.wanted.want_media(line.track, now);
-        let order = Order::new(line.media.is_audio(), now);
+        let order = Order::new(Frames::of(&line.media), now);
         self.claims.insert((line.track, participant.leaf()), Claim { participant, line, order });
         Event::TrackPublished(remote)
     }
@@ -267,9 +268,9 @@ impl Claim {
                     events.push_back(Event::Frame(InFrame {
                         participant,
                         track,
-                        data: placed.frame.data,
                         captured_us: placed.frame.captured_us,
-                        key: placed.frame.key,
+                        key: placed.frame.is_key(),
+                        data: placed.frame.data,
                         layer: placed.layer,
                         group: placed.group,
                         object: placed.object,

@@ -24,6 +24,7 @@ struct Wire {
     room: usize,
     next: u64,
     most_streams: usize,
+    priorities: Vec<u8>,
 }
 
 impl Default for Wire {
@@ -36,15 +37,17 @@ impl Default for Wire {
             room: usize::MAX,
             next: 1,
             most_streams: 64,
+            priorities: vec![],
         }
     }
 }
 
 impl Outlet for Wire {
-    fn open_uni(&mut self, _: SessionKey, _: u8) -> Option<StreamKey> {
+    fn open_uni(&mut self, _: SessionKey, priority: u8) -> Option<StreamKey> {
         if self.streams.len() >= self.most_streams {
             return None;
         }
+        self.priorities.push(priority);
         let key = self.next;
         self.next += 1;
         self.streams.insert(key, vec![]);
@@ -110,7 +113,11 @@ impl Bench {
     }
 
     fn write(&mut self, len: usize, key: bool) -> Written {
-        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key, layer: 0 };
+        self.write_layer(len, key, 0)
+    }
+
+    fn write_layer(&mut self, len: usize, key: bool, layer: u8) -> Written {
+        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key, layer };
         let now = Now { mono: self.now, unix_ms: 0 };
         let way = Way { now, session: SessionKey(1), outlet: &mut self.wire };
         self.publisher.write(TRACK, &frame, &mut self.sealer, Some(way))
@@ -140,6 +147,37 @@ impl Bench {
             })
             .collect()
     }
+}
+
+impl Bench {
+    /// Of each stream its group, its layer, and the objects that came whole: by number, and how far back they look.
+    fn layers(&self) -> Vec<(u64, u8, Vec<(u64, u8)>)> {
+        let mut opener = crate::sframe::Opener::new(Epoch { number: 0, base: BaseKey::new([1; 16]) });
+        let track = self.publisher.tracks().next().unwrap().1;
+        let mut all = vec![];
+        for bytes in self.wire.streams.values() {
+            let mut reader = StreamReader::new();
+            reader.push(Bytes::from(bytes.clone())).unwrap();
+            let Some(Piece::Group(header)) = reader.next_piece() else { continue };
+            let mut objects = vec![];
+            while let Some(piece) = reader.next_piece() {
+                let Piece::Part { object, len, bytes, .. } = piece else { panic!("a group's stream") };
+                if bytes.len() < len {
+                    continue;
+                }
+                let name = TrackName { track: track.id, ..self.publisher.place };
+                let place = ObjectIdentity { name, group: header.group, object, layer: header.layer, flags: 0 };
+                let opened = opener.open(&place, &bytes).expect("sealed for its place");
+                objects.push((object, <Frame as conclave_federation::wire::Wire>::decode(&opened.plain).unwrap().back));
+            }
+            all.push((header.group, header.layer, objects));
+        }
+        all
+    }
+}
+
+fn layered(layers: u8) -> Bench {
+    Bench::new(Media { layers, ..Media::camera(Codec::Vp8, 640, 360) })
 }
 
 fn video() -> Bench {
@@ -304,4 +342,106 @@ fn a_relay_that_does_not_read_is_written_no_more_than_a_megabyte() {
     let payload = Bytes::from(vec![0; 10_000]);
     let taken = (0..1_000).filter(|_| own.write(payload.clone(), &mut reliable, SessionKey(1), &mut wire).is_ok()).count();
     assert_eq!(taken, 104);
+}
+
+#[test]
+fn each_layer_of_a_group_has_a_stream_and_the_objects_count_over_all() {
+    let mut bench = layered(3);
+    for _ in 0..2 {
+        for (key, layer) in [(true, 9), (false, 2), (false, 1), (false, 2), (false, 0), (false, 77)] {
+            assert_eq!(bench.write_layer(100, key, layer), Written::Sent);
+        }
+    }
+    let group = |group| [(group, 0, vec![(0, 0), (4, 4)]), (group, 2, vec![(1, 1), (3, 1), (5, 1)]), (group, 1, vec![(2, 2)])];
+    assert_eq!(bench.layers(), [group(0), group(1)].concat());
+    assert_eq!(bench.wire.priorities, [2, 3, 3, 2, 3, 3]);
+    bench.flush();
+    assert_eq!(bench.wire.finished, [1, 3, 2], "lower layers first");
+    assert!(bench.wire.reset.is_empty());
+}
+
+#[test]
+fn a_track_of_one_layer_has_one_stream_whatever_the_application_says() {
+    let mut bench = video();
+    bench.write_layer(100, true, 3);
+    bench.write_layer(100, false, 1);
+    assert_eq!(bench.layers(), [(0, 0, vec![(0, 0), (1, 1)])]);
+}
+
+#[test]
+fn on_a_full_uplink_the_upper_layer_goes_first_and_the_group_goes_on() {
+    let mut bench = layered(2);
+    let step = |bench: &mut Bench| bench.now += Duration::from_millis(33);
+    assert_eq!(bench.write_layer(100, true, 0), Written::Sent);
+    step(&mut bench);
+    assert_eq!(bench.write_layer(100, false, 1), Written::Sent);
+    bench.wire.room = 0;
+    step(&mut bench);
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    assert_eq!(bench.write_layer(100, false, 1), Written::Sent, "they wait");
+    bench.now += Duration::from_millis(100);
+    assert_eq!(bench.flush(), [], "no key frame is needed");
+    assert_eq!(bench.wire.reset, [(2, Code::LATE)]);
+    bench.wire.room = usize::MAX;
+    assert_eq!(bench.write_layer(100, false, 1), Written::Dropped, "what it needs was dropped");
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    step(&mut bench);
+    assert_eq!(bench.write_layer(100, false, 1), Written::Dropped, "not so soon again");
+    bench.now += UPPER_BACK;
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    assert_eq!(bench.write_layer(100, false, 1), Written::Sent);
+    let base = vec![(0, 0), (2, 2), (4, 3), (5, 2)];
+    assert_eq!(bench.layers(), [(0, 0, base), (0, 1, vec![(1, 1)]), (0, 1, vec![(6, 1)])]);
+}
+
+const UPPER_BACK: Duration = Duration::from_secs(1);
+
+#[test]
+fn while_the_base_waits_nothing_else_is_offered() {
+    let mut bench = layered(2);
+    bench.write_layer(100, true, 0);
+    bench.write_layer(100, false, 1);
+    bench.wire.room = 0;
+    bench.write_layer(5_000, false, 0);
+    bench.write_layer(5_000, false, 1);
+    let before = bench.wire.streams[&2].len();
+    bench.wire.room = 2_000;
+    bench.flush();
+    assert_eq!(bench.wire.streams[&2].len(), before);
+    bench.wire.room = usize::MAX;
+    bench.flush();
+    assert!(bench.wire.streams[&2].len() > before);
+    assert!(bench.wire.reset.is_empty());
+}
+
+#[test]
+fn too_many_bytes_cost_the_upper_layer_before_the_group() {
+    let mut bench = layered(2);
+    bench.wire.room = 0;
+    assert_eq!(bench.write_layer(500_000, true, 0), Written::Sent);
+    assert_eq!(bench.write_layer(400_000, false, 1), Written::Sent);
+    assert_eq!(bench.write_layer(400_000, false, 0), Written::Sent);
+    assert_eq!(bench.wire.reset, [(2, Code::LATE)]);
+    assert_eq!(bench.write_layer(400_000, false, 0), Written::KeyFrameNeeded);
+    assert_eq!(bench.wire.reset, [(2, Code::LATE), (1, Code::LATE)]);
+    assert_eq!(bench.publisher.waiting(), 0);
+}
+
+#[test]
+fn an_upper_layer_that_the_relay_does_not_want_or_has_no_stream_for_costs_nothing_else() {
+    let mut bench = layered(2);
+    bench.write_layer(100, true, 0);
+    bench.write_layer(100, false, 1);
+    let now = Now { mono: bench.now, unix_ms: 0 };
+    bench.publisher.on_stopped(StreamKey(2), Way { now, session: SessionKey(1), outlet: &mut bench.wire });
+    assert_eq!(bench.wire.reset, [(2, Code::UNWANTED)]);
+    assert_eq!(bench.write_layer(100, false, 1), Written::Dropped);
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    bench.now += UPPER_BACK;
+    bench.wire.most_streams = 2;
+    assert_eq!(bench.write_layer(100, false, 1), Written::Dropped);
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    assert_eq!(bench.write_layer(MAX_OBJECT, false, 1), Written::TooLarge);
+    assert_eq!(bench.write_layer(100, false, 0), Written::Sent);
+    assert_eq!(bench.layers()[0], (0, 0, vec![(0, 0), (2, 3), (3, 2), (4, 2)]));
 }

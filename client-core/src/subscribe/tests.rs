@@ -16,7 +16,7 @@ fn somebody(leaf: u16) -> ParticipantId {
 }
 
 fn frame(number: u32) -> Frame {
-    Frame { key: true, captured_us: 0, number, data: Bytes::from_static(b"x") }
+    Frame { captured_us: 0, number, back: 0, data: Bytes::from_static(b"x") }
 }
 
 fn arrived(track: u64) -> Arrived {
