@@ -3,6 +3,7 @@
 mod example;
 mod relay;
 mod rooms;
+mod tcp;
 
 use std::time::Duration;
 

@@ -16,14 +16,21 @@ use conclave_federation::{
     session::LocalRelay,
     wire::List,
 };
-use conclave_quic::{BindConfig, Driver, Endpoint};
+use conclave_quic::{BindConfig, Driver, Endpoint, tcp::Pipe};
 use conclave_relay_core::{Input, Node, Output as Wish, Peer, limits::Limits, node};
-use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::sleep,
+};
 
 /// A relay that runs until it is dropped or stopped.
 pub(crate) struct Relay {
     pub(crate) id: RelayId,
     pub(crate) address: String,
+    pub(crate) key: SigningKey,
+    /// Takes in sessions over TCP.
+    pub(crate) pipes: mpsc::Sender<Pipe>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -67,16 +74,17 @@ fn start(id: RelayId, key: SigningKey, endpoint: Endpoint, book: &[Peer]) -> Rel
     let address = endpoint.local_addr().to_string();
     let addresses = List::new(vec![Address::cut(&address)]).expect("one address");
     let descriptor = RelayDescriptor::issue(&SigningKey::from_seed(random()), id, "Alder", addresses);
-    let local = LocalRelay { descriptor, key, nonce_secret: random() };
+    let local = LocalRelay { descriptor, key: key.clone(), nonce_secret: random() };
     let peers = book.iter().filter(|peer| peer.relay != id).cloned().collect();
     let config = node::Config { local, peers, policy: Policy::Open, limits: Limits::default() };
     let node = Node::new(config, random(), vec![]);
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped));
-    Relay { id, address, stop: Some(stop), task }
+    let (pipes, entering) = mpsc::channel(4);
+    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped, entering));
+    Relay { id, address, key, pipes, stop: Some(stop), task }
 }
 
-async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>) {
+async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>, mut pipes: mpsc::Receiver<Pipe>) {
     let mut asked = false;
     loop {
         let mut stored = VecDeque::new();
@@ -98,6 +106,10 @@ async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>
         let input = tokio::select! {
             net = driver.next() => Input::Net(net),
             () = pause(wait) => continue,
+            Some(pipe) = pipes.recv() => {
+                driver.adopt(pipe, random());
+                continue;
+            }
             _ = &mut stop, if !asked => {
                 asked = true;
                 Input::Shutdown
