@@ -151,8 +151,10 @@ async fn a_relay_that_stops_is_not_the_end() {
     let [alder] = relays();
     let (room, _) = create(&alder, "Host").await;
     alder.stop().await;
-    wait_for(&room, "the way back", |event| matches!(event, Event::Connection { state: ConnectionState::Reconnecting, .. }).then_some(()))
-        .await;
+    wait_for(&room, "the way back", |event| {
+        matches!(event, Event::Connection { state: ConnectionState::Reconnecting, .. }).then_some(())
+    })
+    .await;
     assert_eq!(room.roster().len(), 1, "what was true is still shown");
 }
 
