@@ -276,13 +276,12 @@ impl Session {
     /// Ends the session of a browser in words that it understands; ready when they have arrived, or did not in time.
     pub(crate) fn leave(self, code: Code, words: &str) -> Option<Waiting<()>> {
         let Self { connection, web, reading, writing, finished, .. } = self;
-        let Web { mut connect, over, request, settings, encoder, decoder, .. } = *web?;
+        let Web { mut connect, over, request, settings, encoder, decoder, opening, .. } = *web?;
         let frame = prefix::close(code, cut(words));
         // Dropped, they would seem whole.
         for mut send in writing.into_values() {
             let _ = send.reset(SESSION_GONE.into());
         }
-        drop((reading, finished));
         Some(Box::pin(async move {
             let waiting = over.into_waiting();
             let heard = connection.clone();
@@ -299,7 +298,9 @@ impl Session {
             // A browser that does not answer learns from the end of the connection.
             let _ = timeout(LEAVE_TIMEOUT, said).await;
             connection.close(shake::H3_NO_ERROR.into(), b"");
-            drop((settings, encoder, decoder));
+            // Until then nothing is stopped: QPACK's streams may be among those that have not said what they are, and a browser
+            // whose QPACK is stopped ends the connection before it looks at the words.
+            drop((settings, encoder, decoder, opening, reading, finished));
         }))
     }
 }

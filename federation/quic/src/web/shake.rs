@@ -1,6 +1,11 @@
 //! The second half of a browser's handshake: settings both ways, and the request for a session.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::{io::AsyncReadExt, time::timeout};
@@ -57,25 +62,43 @@ pub(crate) async fn shake(connection: &Connection) -> Result<Opened, Refused> {
     Ok(Opened { connect: (send, recv), settings: (settings, theirs), early })
 }
 
-/// The stream with the browser's settings, which are read, and those that came before it. They are as many as QUIC allows.
+/// The stream with the browser's settings, which are read, and those that it opened beside it, with what was read of them.
+///
+/// None is waited for alone: browsers open streams that say what they are only when there is more to say. They are as many
+/// as QUIC allows.
 async fn settings_of(connection: &Connection) -> Result<(RecvStream, Vec<(RecvStream, Vec<u8>)>), Refused> {
-    let mut early = Vec::new();
-    loop {
-        let mut recv = connection.accept_uni().await.map_err(|_| Refused)?;
-        let mut head = Vec::new();
-        let kind = loop {
-            head.push(recv.read_u8().await.map_err(|_| Refused)?);
-            if let Some(kind) = prefix::uni(&head) {
-                break kind;
+    let mut streams: Vec<(RecvStream, Vec<u8>)> = Vec::new();
+    let mut accepting = Box::pin(connection.accept_uni());
+    let at = poll_fn(|context| {
+        while let Poll::Ready(accepted) = accepting.as_mut().poll(context) {
+            match accepted {
+                Ok(recv) => streams.push((recv, Vec::new())),
+                Err(_) => return Poll::Ready(Err(Refused)),
             }
-        };
-        if kind != Kind::Settings {
-            early.push((recv, head));
-            continue;
+            accepting = Box::pin(connection.accept_uni());
         }
-        let theirs = Settings::read(&mut head.as_slice().chain(&mut recv)).await.map_err(|_| Refused)?;
-        return if theirs.supports_webtransport() > 0 { Ok((recv, early)) } else { Err(Refused) };
+        streams.retain_mut(|(recv, head)| !is_over(recv, head, context));
+        match streams.iter().position(|(_, head)| prefix::uni(head) == Some(Kind::Settings)) {
+            Some(at) => Poll::Ready(Ok(at)),
+            None => Poll::Pending,
+        }
+    });
+    let at = at.await?;
+    let (mut recv, head) = streams.swap_remove(at);
+    let theirs = Settings::read(&mut head.as_slice().chain(&mut recv)).await.map_err(|_| Refused)?;
+    if theirs.supports_webtransport() > 0 { Ok((recv, streams)) } else { Err(Refused) }
+}
+
+/// Reads what a stream is, as far as it says. Says whether the stream is over before that.
+fn is_over(recv: &mut RecvStream, head: &mut Vec<u8>, context: &mut Context<'_>) -> bool {
+    while prefix::uni(head).is_none() {
+        match pin!(recv.read_chunk(1, true)).poll(context) {
+            Poll::Ready(Ok(Some(chunk))) => head.extend_from_slice(&chunk.bytes),
+            Poll::Ready(Ok(None) | Err(_)) => return true,
+            Poll::Pending => return false,
+        }
     }
+    false
 }
 
 /// The answer to a request that is for us; whoever names versions has to name ours.

@@ -1,5 +1,10 @@
 //! What browsers may not do, and what they may.
 
+use std::{
+    pin::pin,
+    task::{Context, Waker},
+};
+
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use web_transport_quinn::proto::{ConnectError, ConnectResponse, Frame, Settings};
 
@@ -78,18 +83,21 @@ struct ByHand {
     request: SendStream,
     /// The relay's side of it.
     answers: RecvStream,
-    _settings: SendStream,
+    /// That of the settings, and one that says nothing.
+    held: [SendStream; 2],
 }
 
 impl Port {
     async fn by_hand(&mut self) -> ByHand {
         let quic = connection(self).await;
         let asked = self.url("/conclave/1");
-        let (request, answers, settings) = self
+        let (request, answers, held) = self
             .serve(async {
-                // Streams of the future may come before the settings.
+                // Streams of the future may come before the settings, and such as say nothing yet, or never.
                 let mut grease = quic.open_uni().await.unwrap();
                 grease.write_all(&[0x21, 1, 2, 3]).await.unwrap();
+                let silent = quic.open_uni().await.unwrap();
+                quic.open_uni().await.unwrap().reset(VarInt::from_u32(0)).unwrap();
                 let mut settings = quic.open_uni().await.unwrap();
                 let mut ours = Settings::default();
                 ours.enable_webtransport(1);
@@ -98,14 +106,14 @@ impl Port {
                 asked.write(&mut send).await.unwrap();
                 ConnectResponse::read(&mut recv).await.unwrap();
                 assert_eq!(grease.stopped().await.unwrap(), Some(VarInt::from_u32(H3_STREAM_CREATION_ERROR)));
-                (send, recv, settings)
+                (send, recv, [settings, silent])
             })
             .await;
         let session = self.wait(|net| match net {
             Net::Connected { session, .. } => Some(*session),
             _ => None,
         });
-        ByHand { session: session.await, quic, request, answers, _settings: settings }
+        ByHand { session: session.await, quic, request, answers, held }
     }
 
     /// Says these bytes on a new stream one way, and no more.
@@ -395,6 +403,11 @@ async fn the_end_is_said_on_the_request_and_not_waited_for_long() {
     // A DATA frame of nine bytes, a capsule of six: the code, and the words.
     assert_eq!(said, [0, 9, 0x68, 0x43, 6, 0, 0, 0, 10, b'n', b'o']);
     assert_eq!(by.quic.close_reason(), None);
+    // A browser whose streams of HTTP/3 are stopped, even if they never said what they are, forgets the words over it.
+    for held in &by.held {
+        let stopped = pin!(held.stopped()).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(stopped.is_pending(), "{stopped:?}");
+    }
     tokio::time::pause();
     let why = port.serve(by.quic.closed()).await;
     let quinn::ConnectionError::ApplicationClosed(close) = why else { panic!("{why:?}") };
