@@ -13,7 +13,7 @@
  * | | `#choose-camera`, `#choose-microphone`, `#level[data-level=0..1]`, `#camera-trouble`, `#microphone-trouble`, `#join-trouble`, `#progress` |
  * | call | `#mute`, `#camera` (both `data-state=on\|off`), `#share` (`data-state=on` while sharing), `#leave`, `#copy-link`, `#hear` |
  * | tiles | `[data-tile="<participant id>"]` with `canvas` (others, while their camera is on) or `video` (own); `data-me`, `data-muted`, |
- * | | `data-unheard`, `data-speaking` where it is so; `.tile-name`; screens are `[data-screen="<participant id>"]` inside `.screens` |
+ * | | `data-unheard`, `data-speaking` where it is so; `.tile-name`; screens are `[data-shared="<participant id>"]` |
  * | chat | `#open-chat`, then `#chat-text`, `#chat-send`; `#chat-log li[data-from="<id>"] .text`; `#chat-unread` |
  * | panels | `#open-people`, `#open-code`, `#open-carriers`, `#open-devices`; what is in them is kept up to date also while they are closed: |
  * | | `#people[data-count]` with `li[data-person="<id>"]`, `#code[data-code="ddddd ddddd …"]`, |

@@ -83,7 +83,7 @@ export class Tiles {
     const screens = tracks.filter((track) => track.kind === "screen" && !track.muted);
     const keys = [...screens.map(keyOf), ...(own.screen === undefined ? [] : ["own"])];
     const owner = (key: string): number => screens.find((track) => keyOf(track) === key)?.participant ?? this.#room.state.me ?? -1;
-    keep(this.#shared, keys, (key) => new Tile(this.#room, "data-screen", owner(key)));
+    keep(this.#shared, keys, (key) => new Tile(this.#room, "data-shared", owner(key)));
     for (const track of screens) {
       const person = participants.find((one) => one.id === track.participant);
       const tile = this.#shared.get(keyOf(track));
@@ -122,9 +122,9 @@ class Tile {
   #words = "";
   #states: readonly string[] = [];
 
-  constructor(room: Room, attribute: "data-tile" | "data-screen", id: number) {
+  constructor(room: Room, attribute: "data-tile" | "data-shared", id: number) {
     this.#room = room;
-    const screen = attribute === "data-screen";
+    const screen = attribute === "data-shared";
     this.element = el("article", { class: screen ? "tile screen" : "tile", [attribute]: id, role: screen ? "group" : "listitem" },
       screen ? undefined : this.#avatar,
       el("div", { class: "tile-foot" }, this.#muted, this.#name),

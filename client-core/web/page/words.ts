@@ -77,7 +77,6 @@ export const words = {
     screenOf: (name: string) => `Screen of ${name}`,
     yourScreen: "Your screen",
     muted: "muted",
-    speaking: "speaking",
     unheard: "not heard from",
     isHere: (name: string, states: readonly string[]) => [name, ...states].join(", "),
     sharingEnded: "You stopped sharing your screen.",
@@ -153,9 +152,9 @@ export const words = {
   support: {
     heading: "This does not work here",
     insecure: "The address of this page does not begin with https://, so the browser allows no call. Open the link with https:// in front.",
-    codecs: "This browser cannot make encrypted calls yet. Use a current Chrome, Edge or Firefox on a computer, or Chrome on Android.",
-    transport: "This browser cannot connect to a call. Use a current Chrome, Edge or Firefox.",
-    old: "This browser is too old for calls. Update it, or use a current Chrome, Edge or Firefox.",
+    codecs: "This browser cannot make encrypted calls yet. Use a current Chrome or Edge on a computer, or Chrome on Android.",
+    transport: "This browser cannot connect to a call. Use a current Chrome or Edge.",
+    old: "This browser is too old for calls. Update it, or use a current Chrome or Edge.",
   },
   ended: {
     left: "You left the call",
