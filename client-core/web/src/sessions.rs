@@ -54,7 +54,8 @@ impl Sessions {
         let way = match transport {
             Transport::WebTransport => Way::Pipes(Pipes::new(key)),
             Transport::WebSocket => {
-                Way::Piped(Piped { mux: Mux::new(key, End::Dialler, Limits::PARTICIPANT), waiting: 0, ended: false, blocked: 0 })
+                let mux = Mux::new(key, End::Dialler, Limits::PARTICIPANT);
+                Way::Piped(Box::new(Piped { mux, waiting: 0, ended: false, blocked: 0 }))
             }
         };
         self.open.insert(key, way);
