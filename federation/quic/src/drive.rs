@@ -250,11 +250,11 @@ impl<O: Observer> Driver<O> {
     pub async fn drained(&mut self, within: Duration) -> bool {
         let quic = self.endpoint.quic.clone();
         let mut idle = Box::pin(async move { quic.wait_idle().await });
-        // Each of the two may be done first, and is not asked again then.
-        let (mut is_idle, mut is_told) = (false, false);
+        // It may be done before the pipes are, and is not asked again then.
+        let mut is_idle = false;
         let drained = poll_fn(|context| {
             while self.poll_next(context).is_ready() {}
-            is_told |= self.pipes.poll_left(context).is_ready();
+            let is_told = self.pipes.poll_left(context).is_ready();
             is_idle = is_idle || idle.as_mut().poll(context).is_ready();
             if is_idle && is_told { Poll::Ready(()) } else { Poll::Pending }
         });
