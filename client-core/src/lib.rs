@@ -6,7 +6,7 @@
 //!          enter: look up, begin or ask to be let in        joined: follow the log, send, receive
 //!             |                                                |
 //!     link  room  leaf  state                    publish  subscribe  catalog  chat  heartbeat  roster
-//!             |                                                |
+//!             |                                                |                 playout: when what came is to be heard and shown
 //!             +--------- group, committer, policy --- keys, sframe
 //!                              |
 //!                   provider, hpke, seal: the only neighbours of openmls and of bare cryptography
@@ -70,6 +70,7 @@ pub mod hpke;
 mod keys;
 pub mod leaf;
 pub mod link;
+pub mod playout;
 pub mod policy;
 mod provider;
 mod publish;

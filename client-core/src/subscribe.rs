@@ -197,6 +197,11 @@ impl Subscriber {
         self.claims.values().map(remote).collect()
     }
 
+    /// Who claims which track.
+    pub(crate) fn publishers(&self) -> impl Iterator<Item = (ParticipantId, TrackId)> {
+        self.claims.iter().map(|((track, _), claim)| (claim.participant, *track))
+    }
+
     /// Whether a participant publishes a track, and how it is marked.
     pub(crate) fn alias_of(&self, participant: ParticipantId, track: TrackId) -> Option<Alias> {
         let claim = self.claims.get(&(track, participant.leaf()))?;

@@ -10,6 +10,7 @@
 //! A lost session changes nothing of who we are: the next one attaches, announces and subscribes anew, and the log goes on
 //! where it was. Losing the group's thread has one way back, a new leaf under the same key.
 
+mod carriers;
 mod duties;
 mod leave;
 mod membership;
@@ -34,7 +35,7 @@ use conclave_federation::{
     },
 };
 
-use self::{leave::Leaving, membership::Seat, say::Own};
+use self::{carriers::Carriers, leave::Leaving, membership::Seat, say::Own};
 use super::{
     Ask,
     core::{Ctx, Hall, to_error},
@@ -139,6 +140,7 @@ pub(super) struct Joined {
     transcripts: Transcripts,
     shown: Shown,
     leaving: Option<Leaving>,
+    carriers: Carriers,
 }
 
 impl Joined {
@@ -178,6 +180,7 @@ impl Joined {
             transcripts,
             shown: Shown::default(),
             leaving: None,
+            carriers: Carriers::default(),
             seat: Seat::In(Box::new(group)),
         }
     }
@@ -197,6 +200,9 @@ impl Joined {
 
     /// A session can be used: proves to it that we are in the room.
     pub(super) fn on_open(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Some(open) = &ctx.open {
+            self.carriers.on_open(&open.relay);
+        }
         self.attach(ctx);
         // What was asked under way back in was lost with the session.
         self.ask_back(ctx);
@@ -421,7 +427,7 @@ impl Joined {
     /// waited for, or something happened that cannot wait.
     fn maybe_tell(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         if matches!(self.told, Told::Yes) {
-            return;
+            return self.tell_carriers(ctx);
         }
         let Some(group) = self.seat.group() else { return };
         if !self.subscriber.wanted.is_following() {
@@ -448,6 +454,7 @@ impl Joined {
             ctx.core.tell(event);
         }
         self.told = Told::Yes;
+        self.tell_carriers(ctx);
     }
 
     /// The way back led through a new leaf: the whole state is told again.

@@ -78,7 +78,8 @@ impl Joined {
         ];
         let told = match &self.told {
             Told::Waiting { until, .. } if self.seat.group().is_some() && self.subscriber.wanted.is_following() => *until,
-            Told::Waiting { .. } | Told::Yes => None,
+            Told::Waiting { .. } => None,
+            Told::Yes => self.carriers.next_timeout(),
         };
         let present = if self.is_attached() {
             let alone = self.roster.len() < 2;

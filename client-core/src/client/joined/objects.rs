@@ -131,6 +131,7 @@ impl Joined {
         };
         let catalog = Catalog::verify(&opened.plain, self.author(from), key)?;
         let change = self.catalogs.update(from, catalog);
+        self.carriers.on_catalog();
         for line in &change.gone {
             let replaced = change.new.iter().any(|new| new.track == line.track && new.stream == line.stream);
             if !replaced {
@@ -158,6 +159,7 @@ impl Joined {
     pub(super) fn forget_leaf(&mut self, gone: u16, ctx: &mut Ctx<'_, impl Outlet>) {
         self.pulse.forget(gone);
         self.own.on_gone(gone);
+        self.carriers.on_catalog();
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);
         }
@@ -229,6 +231,7 @@ impl Joined {
             return;
         };
         let now = ctx.now.mono;
+        self.carriers.on_directory(&directory);
         match directory {
             Directory::Whole(listings) => {
                 let named: std::collections::BTreeSet<_> = listings.iter().map(|listing| listing.track).collect();

@@ -9,7 +9,7 @@ use super::{
     world::{World, chats, code, frames, link, lost, names, room_of},
 };
 use crate::{
-    api::{Codec, Command, Departure, Ended, Event, LocalTrack, Media, OutFrame, Presence},
+    api::{Carrier, Codec, Command, Departure, Ended, Event, LocalTrack, Media, OutFrame, Presence},
     chat::epoch_of_message,
 };
 
@@ -311,4 +311,68 @@ fn a_muted_track_is_said_to_be_and_goes_on_where_it_was() {
     let late = world.join("Late", &link);
     world.until("in", |world| room_of(world, late).is_some());
     assert!(room_of(&world, late).unwrap().3.iter().all(|track| track.muted));
+}
+
+#[test]
+fn people_are_told_which_relays_carry_the_call_and_when_that_changes() {
+    let mut world = World::with_room(2);
+    let told = |world: &World, who| -> Vec<Vec<Carrier>> {
+        let carriers = |event: &Event| match event {
+            Event::Carriers(carriers) => Some(carriers.clone()),
+            _ => None,
+        };
+        world.events(who).filter_map(carriers).collect()
+    };
+    let alder = |publishers| Carrier {
+        relay: world.hub.id(),
+        operator: Some((world.hub.operator(), "Alder".to_owned())),
+        address: Some(NAME.to_owned()),
+        hub: true,
+        entry: true,
+        publishers,
+    };
+    let (nobody, one) = (alder(0), alder(1));
+    assert_eq!(told(&world, 1), [vec![nobody.clone()]]);
+    world.publish(0, VOICE, Media::microphone());
+    world.publish(0, FACE, Media::camera(Codec::Vp8, 320, 180));
+    world.run(Duration::from_secs(2));
+    assert_eq!(told(&world, 1), [vec![nobody.clone()], vec![one.clone()]], "one person, whatever they publish");
+    assert_eq!(told(&world, 0), [vec![nobody.clone()]], "ours do not count");
+    for _ in 0..50 {
+        world.command(0, Command::Unpublish { track: VOICE });
+        world.command(0, Command::Unpublish { track: FACE });
+        world.run(ms(60));
+        world.publish(0, VOICE, Media::microphone());
+        world.run(ms(60));
+    }
+    world.run(Duration::from_secs(2));
+    let times: Vec<_> =
+        world.timed_events(1).iter().filter(|(_, event)| matches!(event, Event::Carriers(_))).map(|(at, _)| *at).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= Carrier::PAUSE), "{times:?}");
+    assert_eq!(told(&world, 1).last(), Some(&vec![one]), "the last word is right");
+}
+
+#[test]
+fn a_picture_of_two_layers_arrives_in_order_with_its_layers() {
+    let mut world = World::with_room(2);
+    world.publish(0, FACE, Media { layers: 2, ..Media::camera(Codec::Vp8, 640, 360) });
+    world.run(Duration::from_secs(1));
+    for number in 0..60 {
+        let key = number % 30 == 0;
+        let layer = u8::from(number % 2 == 1);
+        let frame = OutFrame { data: Bytes::from(vec![layer; 3_000]), captured_us: 1_000 * number, key, layer };
+        world.command(0, Command::Write { track: FACE, frame });
+        world.run(ms(33));
+    }
+    world.run(Duration::from_secs(1));
+    let got = frames(&world, 1, room_of(&world, 0).unwrap().0);
+    assert_eq!((got.len(), lost(&world, 1)), (60, 0));
+    assert!(got.windows(2).all(|pair| pair[0].captured_us < pair[1].captured_us));
+    assert!(got.iter().all(|frame| frame.data[0] == frame.layer && (!frame.key || frame.layer == 0)));
+    assert!(got.iter().all(|frame| frame.object == frame.captured_us / 1_000 % 30), "objects count over all layers");
+    let remote = world.events(1).find_map(|event| match event {
+        Event::TrackPublished(track) => Some(track.media.layers),
+        _ => None,
+    });
+    assert_eq!(remote, Some(2));
 }

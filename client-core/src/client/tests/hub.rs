@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Alias, Head, Instance, JoinId, RelayId, RoomId, TrackId},
+    id::{Alias, Head, Instance, JoinId, OperatorId, RelayId, RoomId, TrackId},
     io::{Net, Now, Outlet, SessionKey, StreamKey},
     log::Log,
     proof::{AttachClaim, Label, SigningKey},
@@ -116,6 +116,10 @@ impl Hub {
             key_frames: 0,
             authorities: Vec::new(),
         }
+    }
+
+    pub(super) fn operator(&self) -> OperatorId {
+        self.local.descriptor.operator
     }
 
     pub(super) fn id(&self) -> RelayId {
