@@ -151,12 +151,12 @@ mod tests {
         for _ in 0..5_000 {
             let chance = rng.next_u64();
             now += Duration::from_micros(chance % 40_000);
-            let captured = if chance % 5 == 0 {
+            let captured = if chance.is_multiple_of(5) {
                 rng.next_u64()
             } else {
                 THEIRS + u64::try_from(now.as_micros()).unwrap() - chance % 600_000
             };
-            let due = picture.on_frame(now, captured, (chance % 2 == 0).then_some(&sound));
+            let due = picture.on_frame(now, captured, chance.is_multiple_of(2).then_some(&sound));
             assert!(due.at >= now && due.at <= now + Picture::MOST);
             if !due.late {
                 assert!(due.at >= last || due.at == now + Picture::MOST);

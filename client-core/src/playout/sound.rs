@@ -226,7 +226,7 @@ mod tests {
         for _ in 0..5_000 {
             let chance = voice.rng.next_u64();
             now += Duration::from_micros(chance % 50_000);
-            let captured = if chance % 3 == 0 { voice.rng.next_u64() } else { THEIRS + chance % 10_000_000 };
+            let captured = if chance.is_multiple_of(3) { voice.rng.next_u64() } else { THEIRS + chance % 10_000_000 };
             let Target { delay, jitter } = voice.sound.on_frame(now, captured, chance % 60);
             assert!(delay >= Sound::LEAST && delay <= Sound::MOST && jitter <= Sound::MOST + STEP);
             let _ = voice.sound.heard_at(now, voice.rng.next_u64());

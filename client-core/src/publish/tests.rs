@@ -149,9 +149,12 @@ impl Bench {
     }
 }
 
+/// A stream: its group, its layer, and the objects that came whole, by number and how far back they look.
+type Sent = (u64, u8, Vec<(u64, u8)>);
+
 impl Bench {
-    /// Of each stream its group, its layer, and the objects that came whole: by number, and how far back they look.
-    fn layers(&self) -> Vec<(u64, u8, Vec<(u64, u8)>)> {
+    /// All streams, oldest first.
+    fn layers(&self) -> Vec<Sent> {
         let mut opener = crate::sframe::Opener::new(Epoch { number: 0, base: BaseKey::new([1; 16]) });
         let track = self.publisher.tracks().next().unwrap().1;
         let mut all = vec![];

@@ -433,9 +433,7 @@ mod tests {
         bench.at(40);
         assert_eq!(bench.seen(), "0 1 -2 4 5", "3 needed 2");
         // Alone behind the gap it waits longer, and is dropped without a word to its sender.
-        for number in [7] {
-            bench.order.push(bench.now, layered(L1T3, number), &mut bench.out);
-        }
+        bench.order.push(bench.now, layered(L1T3, 7), &mut bench.out);
         bench.at(290);
         assert_eq!(bench.seen(), "-1 -1");
         assert!(!bench.order.wants_key_frame(Duration::from_secs(9)));

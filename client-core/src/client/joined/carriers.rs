@@ -147,9 +147,8 @@ mod tests {
 
     #[test]
     fn ours_comes_first_then_hubs_then_those_of_the_others() {
-        let mut carriers = Carriers::default();
-        carriers.entry =
-            Some(Entry { relay: relay(9), operator: (OperatorId::new([1; 32]), "Alder".into()), address: Some("a:1".into()) });
+        let entry = Entry { relay: relay(9), operator: (OperatorId::new([1; 32]), "Alder".into()), address: Some("a:1".into()) };
+        let mut carriers = Carriers { entry: Some(entry), ..Carriers::default() };
         carriers.on_directory(&Directory::Whole(vec![listing(20, 3), listing(21, 3), listing(22, 9), listing(23, 2)]));
         carriers.on_directory(&Directory::Removed(TrackId(23)));
         carriers.on_directory(&Directory::Added(listing(24, 4)));
