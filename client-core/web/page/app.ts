@@ -29,7 +29,7 @@ import { previewView } from "./preview.js";
 import { readQuery } from "./query.js";
 import { startView } from "./start.js";
 import { missing } from "./support.js";
-import type { Entered, Goal, Over, Page, View } from "./view.js";
+import { fragment, linkHere, type Entered, type Goal, type Over, type Page, type View } from "./view.js";
 import { words } from "./words.js";
 
 class App implements Page {
@@ -43,7 +43,7 @@ class App implements Page {
     if (lacking !== undefined) {
       this.over({ heading: words.support.heading, text: lacking, kind: "unsupported" });
     } else if (location.hash.length > 1) {
-      this.preview({ kind: "join", link: `${location.origin}/r${location.hash}` });
+      this.preview({ kind: "join", link: linkHere(location.hash) });
     } else {
       this.#address("/");
       this.#show("start", startView(this));
@@ -87,12 +87,6 @@ class App implements Page {
     const first = view.element.querySelector<HTMLElement>(screen === "preview" ? "#name" : "h1");
     first?.focus({ preventScroll: true });
   }
-}
-
-/** The part of a link that stays here, with its `#`. */
-function fragment(link: string): string {
-  const at = link.indexOf("#");
-  return at < 0 ? "" : link.slice(at);
 }
 
 const app = new App();

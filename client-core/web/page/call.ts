@@ -19,7 +19,7 @@ import { Sending } from "./sending.js";
 import { canShareScreen } from "./support.js";
 import { Tiles } from "./tiles.js";
 import { Toasts } from "./toasts.js";
-import type { Entered, Page, View } from "./view.js";
+import { linkHere, type Entered, type Page, type View } from "./view.js";
 import { keepAwake } from "./wake.js";
 import { words } from "./words.js";
 
@@ -258,10 +258,9 @@ class Call {
   }
 
   #leave(): void {
-    const { link } = this.#room;
     this.#page.over({
       heading: words.ended.left, text: words.ended.leftHint, kind: "left",
-      again: { words: words.ended.again, goal: { kind: "join", link } },
+      again: { words: words.ended.again, goal: { kind: "join", link: linkHere(this.#room.link) } },
     });
   }
 
@@ -269,7 +268,7 @@ class Call {
     if (why === "left") return this.#leave();
     this.#page.over({
       heading: words.ended.failed, text: explain(kind, text).text, kind,
-      again: { words: words.ended.again, goal: { kind: "join", link: this.#room.link } },
+      again: { words: words.ended.again, goal: { kind: "join", link: linkHere(this.#room.link) } },
     });
   }
 }

@@ -3,6 +3,7 @@
 import type { Room } from "../sdk/index.js";
 import { Button } from "./controls.js";
 import { el, listen } from "./dom.js";
+import { linkHere } from "./view.js";
 import { words } from "./words.js";
 
 /** Shown in the field of tiles while nobody else is there. */
@@ -12,7 +13,7 @@ export class Invitation {
 
   constructor(room: Room) {
     this.#link = el("input", { id: "share-link", type: "text", readonly: true, spellcheck: "false", "aria-label": words.call.linkLabel });
-    this.#link.value = room.link;
+    this.#link.value = linkHere(room.link);
     listen(this.#link, "focus", () => this.#link.select());
     const copy = new Button("invite-copy", { icon: "link", words: words.call.copy }, () => {
       void this.copy().then((done) => {

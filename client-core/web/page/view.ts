@@ -21,6 +21,20 @@ export interface Entered {
   readonly name: string;
 }
 
+/** The part of a link that never leaves the browser, with its `#`. */
+export function fragment(link: string): string {
+  const at = link.indexOf("#");
+  return at < 0 ? "" : link.slice(at);
+}
+
+/**
+ * The link as others should get it: it begins where this page came from, because browsers are known to reach that; the
+ * room itself is named by the fragment alone.
+ */
+export function linkHere(link: string): string {
+  return `${location.origin}/r${fragment(link)}`;
+}
+
 /** What every screen may know and ask for. */
 export interface Page {
   readonly query: Query;
