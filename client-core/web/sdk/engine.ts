@@ -67,19 +67,20 @@ export class Engine {
     const { local, kind, label, width, height } = order;
     const sound = kind === "microphone" || kind === "screen-audio";
     const media = { kind, label, width, height, codec: sound ? "opus" : "vp8", layers: sound ? 1 : 2 } as const;
-    let refused: string | undefined;
+    let refused = "The call has ended.";
+    let taken = false;
     this.#do((now, unix) => {
-      try {
-        this.#core.publish(now, unix, local, media);
-        this.#outgoings.add(order);
-      } catch (thrown) {
-        if (thrown instanceof WebAssembly.RuntimeError) {
-          throw thrown;
-        }
-        refused = words(thrown);
-      }
+      taken =
+        this.#ask(
+          () => {
+            this.#core.publish(now, unix, local, media);
+            this.#outgoings.add(order);
+            return true;
+          },
+          (thrown) => (refused = words(thrown)),
+        ) ?? false;
     });
-    if (refused !== undefined) {
+    if (!taken) {
       this.unpublish(local, refused);
     }
   }
@@ -149,6 +150,22 @@ export class Engine {
       return;
     }
     this.#wake();
+  }
+
+  /** What the core answers; nothing when it refuses, which is no fault of it: `refused` has its reason. */
+  #ask<T>(question: () => T, refused: (thrown: unknown) => void = () => undefined): T | undefined {
+    if (this.#over) {
+      return undefined;
+    }
+    try {
+      return question();
+    } catch (thrown) {
+      if (thrown instanceof WebAssembly.RuntimeError) {
+        throw thrown;
+      }
+      refused(thrown);
+      return undefined;
+    }
   }
 
   /** A step comes when this turn's inputs are all in: one read often brings several. */
@@ -279,7 +296,11 @@ export class Engine {
       return;
     }
     this.#do((now, unix) => {
-      const session = this.#core.connected(now, unix, dial, transport.kind);
+      const session = this.#ask(() => this.#core.connected(now, unix, dial, transport.kind));
+      if (session === undefined) {
+        transport.close(0, "");
+        return;
+      }
       this.#transports.set(session, transport);
       this.#listen(session, transport);
     });
@@ -288,7 +309,7 @@ export class Engine {
   #listen(session: number, transport: Transport): void {
     const core = this.#core;
     transport.start({
-      streamIn: (bidi) => (this.#over ? 0 : core.streamIn(session, bidi)),
+      streamIn: (bidi) => this.#ask(() => core.streamIn(session, bidi)),
       data: (stream, bytes, fin) => this.#do((now, unix) => core.data(now, unix, session, stream, bytes, fin)),
       reset: (stream, code) => this.#do((now, unix) => core.resetIn(now, unix, session, stream, code)),
       stopped: (stream, code) => this.#do((now, unix) => core.stoppedIn(now, unix, session, stream, code)),

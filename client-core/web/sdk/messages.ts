@@ -41,7 +41,10 @@ export interface PublishOrder {
 }
 
 /** How to enter, without what only the page needs. */
-export type Entry = Required<Pick<Options, "name" | "relay" | "udp">>;
+export interface Entry extends Required<Pick<Options, "name" | "relay" | "udp">> {
+  /** When the application asked for it, in unix milliseconds of the page's fine clock. */
+  readonly began: number;
+}
 
 export type ToWorker =
   | { readonly to: "load"; readonly wasmUrl?: string }

@@ -4,7 +4,7 @@ import { feed, type Feed } from "./capture.js";
 import { RoomError } from "./errors.js";
 import { Events } from "./events.js";
 import { borrowWorker, takeWorker, type Labour } from "./labour.js";
-import type { Entry, FromWorker } from "./messages.js";
+import type { Entry, FromWorker, ToWorker } from "./messages.js";
 import { Player } from "./player.js";
 import { announcedSize } from "./size.js";
 import { EMPTY, reduce } from "./state.js";
@@ -78,13 +78,15 @@ export class Room {
   readonly #watchers = new Set<(state: RoomState) => void>();
   readonly #pagehide = (): void => this.#labour.post({ to: "leave" });
   #state: RoomState = EMPTY;
+  readonly #began: number;
   #link: string;
   #number = 0;
   #entered!: { resolve: (room: Room) => void; reject: (error: RoomError) => void };
   #ended!: () => void;
   readonly #over: Promise<void>;
 
-  private constructor(link: string, labour: Labour, player: Player) {
+  private constructor(began: number, link: string, labour: Labour, player: Player) {
+    this.#began = began;
     this.#link = link;
     this.#labour = labour;
     this.#player = player;
@@ -110,22 +112,25 @@ export class Room {
   }
 
   static async #prepare(link: string, options: Options): Promise<Room> {
+    const began = performance.timeOrigin + performance.now();
     // The audio context is made first and synchronously: a click that led here still counts as one.
     const player = new Player(options.playerUrl);
     try {
       const [labour] = await Promise.all([takeWorker(options), player.loaded]);
-      return new Room(link, labour, player);
+      return new Room(began, link, labour, player);
     } catch (thrown) {
       player.close();
       throw thrown;
     }
   }
 
-  #enter(order: (player: MessagePort, entry: Entry) => Parameters<Labour["post"]>[0], options: Options): Promise<Room> {
+  #enter(order: (player: MessagePort, entry: Entry) => ToWorker, options: Options): Promise<Room> {
+    const began = this.#began;
     const entry: Entry = {
       name: options.name,
       relay: options.relay ?? globalThis.location.origin,
       udp: options.udp ?? true,
+      began,
     };
     const port = this.#player.connect();
     return new Promise((resolve, reject) => {

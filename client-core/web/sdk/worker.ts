@@ -33,7 +33,7 @@ function order(run: (engine: Engine) => void): void {
 }
 
 async function enter(entry: Entry, player: MessagePort, make: (start: Start) => Core): Promise<void> {
-  const began = performance.now();
+  const began = entry.began - performance.timeOrigin;
   try {
     const dialler = new Dialler(entry.relay, entry.udp);
     const { relay } = await dialler.document();

@@ -5,8 +5,8 @@ import type { TransportKind } from "../types.js";
 
 /** What a connection tells. Numbers of streams are the core's. */
 export interface Sink {
-  /** The relay opened a stream; answers its number. */
-  streamIn(bidi: boolean): number;
+  /** The relay opened a stream; answers its number, or nothing when the session is over. */
+  streamIn(bidi: boolean): number | undefined;
   data(stream: number, bytes: Uint8Array, fin: boolean): void;
   reset(stream: number, code: number): void;
   stopped(stream: number, code: number): void;

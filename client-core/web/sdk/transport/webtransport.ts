@@ -101,12 +101,17 @@ class OverWebTransport implements Transport {
     );
     void this.#readDatagrams();
     void this.#accept(this.#connection.incomingUnidirectionalStreams, (stream: ReadableStream<Uint8Array>) => {
-      this.#receive(this.#sink.streamIn(false), Promise.resolve(stream.getReader()));
+      const number = this.#sink.streamIn(false);
+      if (number !== undefined) {
+        this.#receive(number, Promise.resolve(stream.getReader()));
+      }
     });
     void this.#accept(this.#connection.incomingBidirectionalStreams, (stream: WebTransportBidirectionalStream) => {
       const number = this.#sink.streamIn(true);
-      this.#send(number, Promise.resolve(stream.writable.getWriter()));
-      this.#receive(number, Promise.resolve(stream.readable.getReader()));
+      if (number !== undefined) {
+        this.#send(number, Promise.resolve(stream.writable.getWriter()));
+        this.#receive(number, Promise.resolve(stream.readable.getReader()));
+      }
     });
   }
 
