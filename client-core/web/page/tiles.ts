@@ -101,9 +101,11 @@ export class Tiles {
   #layOut(): void {
     for (const [field, count] of [[this.#faces, this.#people.size], [this.#screens, this.#shared.size]] as const) {
       const { columns, width, height } = fit(count, field.clientWidth, field.clientHeight, GAP);
-      field.style.setProperty("--columns", String(columns));
       field.style.setProperty("--tile-width", `${width}px`);
       field.style.setProperty("--tile-height", `${height}px`);
+      // Rows are kept as wide as they were counted: the rest stands beside them, and the last row in the middle.
+      const row = columns * (width + GAP) - GAP;
+      field.style.setProperty("--side", `${Math.max(0, Math.floor((field.clientWidth - row) / 2))}px`);
       field.toggleAttribute("data-tiny", width < 180);
     }
   }

@@ -119,7 +119,7 @@ export const words = {
     address: "Only your relay sees your internet address.",
     hub: "orders the room",
     entry: "your relay",
-    brings: (count: number) => (count === 1 ? "brings 1 stream of sound or picture" : `brings ${count} streams of sound and picture`),
+    brings: (count: number) => (count === 1 ? "brings the sound and picture of 1 person" : `brings the sound and picture of ${count} people`),
     unnamed: "Operator without a name",
     relay: (short: string) => `relay ${short}`,
     none: "Not known yet. The list appears a moment after you are in.",
