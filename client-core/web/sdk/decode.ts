@@ -14,8 +14,15 @@ const FLOODED = 10;
 /** Frames that were given to a decoder and have not come out. More are forgotten: a decoder may swallow some. */
 const INSIDE = 64;
 
-/** At most one request for a key frame in this time, in milliseconds: answering one takes a round trip. */
-const ASK_MS = 1_000;
+/** At most one request for a key frame in this time, in milliseconds: relays pass no more of them on. */
+const ASK_MS = 500;
+
+/**
+ * When nothing has come so long after somebody began to watch, in milliseconds, a key frame is asked for: the one that
+ * everybody sends when somebody comes may have passed before there was a way to here. So often, and then the core asks.
+ */
+const NOTHING_MS = 300;
+const NOTHING_TIMES = 3;
 
 /** Decoders that fail without having shown anything are made anew no sooner than this, in milliseconds. */
 const REST_MS = 1_000;
@@ -37,6 +44,7 @@ export class PictureDecoder {
   #needsKey = true;
   #askedAt = -Infinity;
   #failedAt = -Infinity;
+  #nothing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(codec: Codec, painter: Painter, received: Received, askKey: () => void) {
     this.#codec = codec;
@@ -47,9 +55,10 @@ export class PictureDecoder {
 
   /** Someone begins to watch: a picture that stands alone is needed. */
   watched(): void {
-    if (this.#needsKey) {
+    if (this.#needsKey && this.#received.received > 0) {
       this.#ask(performance.now());
     }
+    this.#awaitFirst(NOTHING_TIMES);
   }
 
   /** Nobody watches: what is missed from here on makes the next key frame the first one of use. */
@@ -157,7 +166,20 @@ export class PictureDecoder {
     this.#ask(now);
   }
 
+  #awaitFirst(times: number): void {
+    clearTimeout(this.#nothing);
+    if (this.#needsKey && times > 0) {
+      this.#nothing = setTimeout(() => {
+        if (this.#needsKey && this.#painter.watched) {
+          this.#ask(performance.now());
+          this.#awaitFirst(times - 1);
+        }
+      }, NOTHING_MS);
+    }
+  }
+
   #drop(): void {
+    clearTimeout(this.#nothing);
     if (this.#decoder !== undefined && this.#decoder.state !== "closed") {
       this.#decoder.close();
     }

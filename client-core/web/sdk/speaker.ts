@@ -30,6 +30,13 @@ const LEVEL_STEP = 0.045;
 /** Running dry counts as an underrun when sound comes again within this time, in milliseconds; otherwise it was a pause. */
 const PAUSE_MS = 1_000;
 
+/** What an underrun adds to the target, and the most of it, in milliseconds: this machine is busier than the network. */
+const EXTRA_STEP_MS = 20;
+const EXTRA_MOST_MS = 100;
+
+/** How fast that goes again, in milliseconds for each millisecond of sound: one step in 40 s. */
+const EXTRA_DECAY = 0.0005;
+
 /** One speaker's buffer. */
 export class Speaker {
   readonly #rate: number;
@@ -39,6 +46,7 @@ export class Speaker {
   #written = 0;
   #read = 0;
   #target: number;
+  #extra = 0;
   #level: number;
   #speed = 1;
   #playing = false;
@@ -71,7 +79,7 @@ export class Speaker {
     return this.#ms(this.#written - this.#read);
   }
 
-  /** Where the buffer aims now, in milliseconds. */
+  /** Where the buffer aims now, in milliseconds: what was wanted, and more after underruns. */
   get targetMs(): number {
     return this.#target;
   }
@@ -88,10 +96,14 @@ export class Speaker {
     }
     const right = planes[1]?.length === left.length ? planes[1] : left;
     if (this.#ranDry) {
-      this.#underruns += this.#ms(this.#dry) < PAUSE_MS ? 1 : 0;
       this.#ranDry = false;
+      if (this.#ms(this.#dry) < PAUSE_MS) {
+        this.#underruns += 1;
+        this.#extra = Math.min(this.#extra + EXTRA_STEP_MS, EXTRA_MOST_MS);
+      }
     }
-    this.#aim(target, this.#ms(left.length));
+    this.#extra = Math.max(0, this.#extra - this.#ms(left.length) * EXTRA_DECAY);
+    this.#aim(target + this.#extra, this.#ms(left.length));
     const missing = lost > 0 && lost <= CONCEALED && this.#written >= left.length ? lost * left.length : 0;
     this.#conceal(missing, left.length);
     this.#write(left, right);

@@ -74,6 +74,24 @@ test("running dry in speech is an underrun, once, and fades instead of clicking"
   assert.ok(steepest(heard) < SMOOTH, `${steepest(heard)}`);
 });
 
+test("after an underrun the buffer aims higher, and forgets that in a minute or two", () => {
+  const speaker = new Speaker(RATE, 60);
+  const next = tone();
+  for (let at = 0; at < 10; at += 1) {
+    speaker.push([next()], 0, 60);
+    pull(speaker, 20);
+  }
+  pull(speaker, 200);
+  speaker.push([next()], 0, 60);
+  assert.equal(Math.round(speaker.targetMs), 80);
+  for (let at = 0; at < 50 * 60; at += 1) {
+    speaker.push([next()], 0, 60);
+    pull(speaker, 20);
+  }
+  assert.equal(Math.round(speaker.targetMs), 60);
+  assert.equal(speaker.underruns, 1);
+});
+
 test("a pause is no underrun", () => {
   const speaker = new Speaker(RATE, 40);
   const next = tone();
