@@ -98,6 +98,9 @@ pub(crate) fn build(what: Build, route: Option<Route>) -> Result<Outcome> {
     }
     let files = folder::gather(&places, &module)?;
     let sizes = folder::write(&places, what, &files)?;
+    if let Err(error) = node::check(&places) {
+        return Ok(Outcome::Broken(format!("the module does not do what it promises: {error:#}")));
+    }
     println!("{}", sizes.table());
     Ok(Outcome::Built(places.folder, sizes.line()))
 }
@@ -105,7 +108,8 @@ pub(crate) fn build(what: Build, route: Option<Route>) -> Result<Outcome> {
 impl Places {
     fn find() -> Result<Self> {
         let metadata = shell::output(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-        let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo's metadata is not what it used to be")?;
+        let metadata: serde_json::Value =
+            serde_json::from_str(&metadata).context("cargo's metadata is not what it used to be")?;
         let target = metadata.get("target_directory").and_then(serde_json::Value::as_str).map(PathBuf::from);
         let target = target.context("cargo does not say where it builds")?;
         Ok(Self { web: sources(), work: target.join("web-build"), folder: target.join("web") })

@@ -57,7 +57,7 @@ pub(super) fn build(what: Build, toolchain: &Toolchain, places: &Places) -> Resu
 /// Cargo's name for how it is built.
 const fn profile(what: Build) -> &'static str {
     match what {
-        Build::Release => "web",
+        Build::Release => "wasm",
         Build::Dev => "dev",
     }
 }
@@ -65,7 +65,7 @@ const fn profile(what: Build) -> &'static str {
 /// Where cargo puts what it built.
 const fn folder(what: Build) -> &'static str {
     match what {
-        Build::Release => "web",
+        Build::Release => "wasm",
         Build::Dev => "debug",
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use super::sources;
+use super::{Places, sources};
 use crate::shell;
 
 /// How long apt or npm may say nothing.
@@ -74,7 +74,9 @@ fn install() -> Result<()> {
     // Old lists are no harm where they suffice.
     match (installed, update) {
         (Ok(_), _) => Ok(()),
-        (Err(error), Ok(_)) | (Err(_), Err(error)) => Err(error.context(format!("node and npm could not be installed: {BY_HAND}"))),
+        (Err(error), Ok(_)) | (Err(_), Err(error)) => {
+            Err(error.context(format!("node and npm could not be installed: {BY_HAND}")))
+        }
     }
 }
 
@@ -100,6 +102,14 @@ pub(super) fn compiler(web: &Path) -> Command {
     let mut tsc = Command::new("node");
     tsc.arg(web.join("node_modules").join("typescript").join("bin").join("tsc"));
     tsc
+}
+
+/// Loads the module as it will be served, and tries what it promises: a moment, and no browser.
+pub(super) fn check(places: &Places) -> Result<()> {
+    let mut node = Command::new("node");
+    node.arg(places.web.join("tests").join("core.mjs")).arg(&places.folder);
+    shell::quiet("trying the module in node", SILENCE, &mut node)?;
+    Ok(())
 }
 
 #[cfg(test)]
