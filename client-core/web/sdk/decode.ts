@@ -18,11 +18,14 @@ const INSIDE = 64;
 const ASK_MS = 500;
 
 /**
- * When nothing has come so long after somebody began to watch, in milliseconds, a key frame is asked for: the one that
- * everybody sends when somebody comes may have passed before there was a way to here. So often, and then the core asks.
+ * When nothing has come for so long, in milliseconds, a key frame is asked for: right after somebody began to watch, since
+ * the one that everybody sends when somebody comes may have passed before there was a way to here; and later, since
+ * after a new way to the relay nothing comes that could be shown without one. Doubled each time, up to the most: a
+ * screen on which nothing moves, or a muted camera, sends nothing either.
  */
 const NOTHING_MS = 300;
-const NOTHING_TIMES = 3;
+const STALLED_MS = 1_500;
+const STALLED_MOST_MS = 30_000;
 
 /** Decoders that fail without having shown anything are made anew no sooner than this, in milliseconds. */
 const REST_MS = 1_000;
@@ -44,7 +47,9 @@ export class PictureDecoder {
   #needsKey = true;
   #askedAt = -Infinity;
   #failedAt = -Infinity;
-  #nothing: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setTimeout> | undefined;
+  #patience = NOTHING_MS;
+  #heardAt = 0;
 
   constructor(codec: Codec, painter: Painter, received: Received, askKey: () => void) {
     this.#codec = codec;
@@ -58,11 +63,14 @@ export class PictureDecoder {
     if (this.#needsKey && this.#received.received > 0) {
       this.#ask(performance.now());
     }
-    this.#awaitFirst(NOTHING_TIMES);
+    this.#patience = NOTHING_MS;
+    this.#heardAt = performance.now();
+    this.#watch();
   }
 
   /** Nobody watches: what is missed from here on makes the next key frame the first one of use. */
   unwatched(): void {
+    clearTimeout(this.#watchdog);
     this.#drop();
   }
 
@@ -74,6 +82,8 @@ export class PictureDecoder {
       return;
     }
     const now = performance.now();
+    this.#heardAt = now;
+    this.#patience = STALLED_MS;
     if (this.#needsKey && !item.key) {
       this.#received.droppedLate += 1;
       this.#ask(now);
@@ -92,6 +102,7 @@ export class PictureDecoder {
   }
 
   close(): void {
+    clearTimeout(this.#watchdog);
     this.#drop();
   }
 
@@ -166,20 +177,25 @@ export class PictureDecoder {
     this.#ask(now);
   }
 
-  #awaitFirst(times: number): void {
-    clearTimeout(this.#nothing);
-    if (this.#needsKey && times > 0) {
-      this.#nothing = setTimeout(() => {
-        if (this.#needsKey && this.#painter.watched) {
-          this.#ask(performance.now());
-          this.#awaitFirst(times - 1);
-        }
-      }, NOTHING_MS);
-    }
+  /** Looks whether pictures come, as long as somebody watches. */
+  #watch(): void {
+    clearTimeout(this.#watchdog);
+    const left = this.#heardAt + this.#patience - performance.now();
+    this.#watchdog = setTimeout(() => {
+      if (!this.#painter.watched) {
+        return;
+      }
+      const now = performance.now();
+      if (now - this.#heardAt >= this.#patience) {
+        this.#ask(now);
+        this.#heardAt = now;
+        this.#patience = Math.min(Math.max(this.#patience * 2, STALLED_MS / 2), STALLED_MOST_MS);
+      }
+      this.#watch();
+    }, Math.max(left, 1));
   }
 
   #drop(): void {
-    clearTimeout(this.#nothing);
     if (this.#decoder !== undefined && this.#decoder.state !== "closed") {
       this.#decoder.close();
     }

@@ -4,6 +4,7 @@ import { CaptureClock } from "./clock.js";
 import type { Sent } from "./counters.js";
 import type { Encoded } from "./encode.js";
 import { words } from "./errors.js";
+import { Positions } from "./positions.js";
 
 /** A frame of Opus, in microseconds. */
 const FRAME_US = 20_000;
@@ -23,6 +24,7 @@ export class SoundEncoder {
   readonly #sent: Sent;
   readonly #clock = new CaptureClock();
   #encoder: AudioEncoder | undefined;
+  #positions: Positions | undefined;
   #rate = 0;
   #muted = false;
   #failures = 0;
@@ -51,9 +53,9 @@ export class SoundEncoder {
   capture(data: AudioData): void {
     const { timestamp, sampleRate } = data;
     try {
-      this.#clock.seen(timestamp);
+      const capturedUs = this.#clock.seen(timestamp);
       if (!this.#muted && !this.#closed) {
-        this.#encode(mixed(data, this.#channels), sampleRate, timestamp);
+        this.#encode(mixed(data, this.#channels), sampleRate, timestamp, capturedUs);
       }
     } catch (thrown) {
       this.#broken(thrown);
@@ -65,10 +67,10 @@ export class SoundEncoder {
   /** Takes a block of one channel that was captured by other means. */
   captureSamples(samples: Float32Array<ArrayBuffer>, rate: number, timestamp: number): void {
     try {
-      this.#clock.seen(timestamp);
+      const capturedUs = this.#clock.seen(timestamp);
       if (!this.#muted && !this.#closed) {
         const planes = this.#channels === 1 ? samples : joined([samples, samples]);
-        this.#encode(planes, rate, timestamp);
+        this.#encode(planes, rate, timestamp, capturedUs);
       }
     } catch (thrown) {
       this.#broken(thrown);
@@ -80,7 +82,7 @@ export class SoundEncoder {
     this.#drop();
   }
 
-  #encode(planes: Float32Array<ArrayBuffer>, sampleRate: number, timestamp: number): void {
+  #encode(planes: Float32Array<ArrayBuffer>, sampleRate: number, timestamp: number, capturedUs: number): void {
     const encoder = this.#ready(sampleRate);
     if (encoder.encodeQueueSize > QUEUE) {
       this.#sent.dropped += 1;
@@ -94,6 +96,8 @@ export class SoundEncoder {
       timestamp,
       data: planes,
     });
+    this.#positions ??= new Positions(sampleRate, timestamp);
+    this.#positions.add(data.numberOfFrames, capturedUs);
     encoder.encode(data);
     data.close();
   }
@@ -141,7 +145,7 @@ export class SoundEncoder {
     chunk.copyTo(bytes);
     this.#sent.frames += 1;
     this.#sent.bytes += bytes.length;
-    this.#out.write(bytes, this.#clock.map(chunk.timestamp), true, 0);
+    this.#out.write(bytes, this.#positions?.captured(chunk.timestamp) ?? this.#clock.map(chunk.timestamp), true, 0);
   }
 
   #drop(): void {
@@ -149,6 +153,7 @@ export class SoundEncoder {
       this.#encoder.close();
     }
     this.#encoder = undefined;
+    this.#positions = undefined;
   }
 
   #broken(thrown: unknown): void {

@@ -107,7 +107,7 @@ export type ToPlayer =
 export interface PlayerReport {
   readonly underruns: number;
   readonly bufferedMs: number;
-  /** The largest target of the speakers that are playing, milliseconds. */
+  /** The largest target of the speakers, milliseconds. */
   readonly targetMs: number;
 }
 

@@ -116,10 +116,8 @@ class PlayerProcessor extends AudioWorkletProcessor {
     let targetMs = 0;
     for (const { speaker } of this.#voices.values()) {
       underruns += speaker.underruns;
-      if (speaker.playing) {
-        bufferedMs = Math.max(bufferedMs, speaker.bufferedMs);
-        targetMs = Math.max(targetMs, speaker.targetMs);
-      }
+      bufferedMs = Math.max(bufferedMs, speaker.bufferedMs);
+      targetMs = Math.max(targetMs, speaker.targetMs);
     }
     return { underruns, bufferedMs, targetMs };
   }

@@ -84,10 +84,6 @@ export class Speaker {
     return this.#target;
   }
 
-  get playing(): boolean {
-    return this.#playing;
-  }
-
   /** Takes sound: one plane, or two. `lost`: blocks missing before it. `target`: milliseconds wanted now. */
   push(planes: readonly Float32Array[], lost: number, target: number): void {
     const left = planes[0];

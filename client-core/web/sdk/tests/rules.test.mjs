@@ -5,6 +5,7 @@ import test from "node:test";
 import { Adapt } from "../../../../target/web/sdk/adapt.js";
 import { CaptureClock } from "../../../../target/web/sdk/clock.js";
 import { Events } from "../../../../target/web/sdk/events.js";
+import { Positions } from "../../../../target/web/sdk/positions.js";
 import { announcedSize, within } from "../../../../target/web/sdk/size.js";
 import { EMPTY, reduce } from "../../../../target/web/sdk/state.js";
 
@@ -65,6 +66,26 @@ test("a clock follows a device that drifts", () => {
   }
   const error = clock.map(60_000 * 999) / 1000 - performance.timeOrigin - 60_000;
   assert.ok(Math.abs(error) < 25, `${error} ms`);
+});
+
+test("sound keeps its time of capture through gaps and bursts that an encoder does not see", () => {
+  const positions = new Positions(48_000, 5_000_000);
+  positions.add(480, 1_000_000);
+  positions.add(480, 1_010_000);
+  positions.add(480, 5_010_000);
+  positions.add(480, 5_010_000);
+  assert.equal(positions.captured(5_000_000), 1_000_000);
+  assert.equal(positions.captured(5_015_000), 1_015_000);
+  assert.equal(positions.captured(5_020_000), 5_010_000);
+  assert.equal(positions.captured(5_035_000), 5_015_000);
+});
+
+test("what an encoder swallows does not pile up", () => {
+  const positions = new Positions(48_000, 0);
+  for (let at = 0; at < 5_000; at += 1) {
+    positions.add(480, at * 10_000);
+  }
+  assert.equal(positions.captured(4_999 * 10_000), 4_999 * 10_000);
 });
 
 const somebody = { id: 7, name: "Guest", isMe: false, host: false, present: true };
