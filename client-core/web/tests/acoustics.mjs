@@ -1,7 +1,7 @@
 // A room with a loudspeaker and a microphone in it, made of a sound server of our own: what is played is heard again by the
-// microphone, a little later, as in a room without headphones.
+// microphone, softer and a little later, as in a room without headphones.
 //
-//   browser --> speaker ----(40 ms)----> room --> microphone --> browser
+//   browser --> speaker --(the air)--> microphone --> browser
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,8 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-/// How late the microphone hears the loudspeaker, besides what the buffers of the server add.
-const ECHO_MS = 40;
+/// What the air leaves of it. How late it arrives is what the server's buffers make it: tens of milliseconds, as with real devices.
+const AIR = "40%";
 
 /// How often it is looked whether the server answers, and how long.
 const [LOOK_MS, LOOKS] = [100, 100];
@@ -19,9 +19,7 @@ const [LOOK_MS, LOOKS] = [100, 100];
 const MODULES = [
   "module-native-protocol-unix",
   "module-null-sink sink_name=speaker rate=48000",
-  "module-null-sink sink_name=room rate=48000",
-  `module-loopback source=speaker.monitor sink=room latency_msec=${ECHO_MS} source_dont_move=true sink_dont_move=true`,
-  "module-remap-source source_name=microphone master=room.monitor",
+  "module-remap-source source_name=microphone master=speaker.monitor",
 ];
 
 /// Begins the room: `env` is for programs that shall be in it; `close` ends it.
@@ -64,5 +62,6 @@ export async function acoustics() {
   }
   control("set-default-sink", "speaker");
   control("set-default-source", "microphone");
+  control("set-source-volume", "microphone", AIR);
   return { env, close };
 }

@@ -9,9 +9,13 @@ import { chromium } from "playwright-core";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { acoustics } from "./acoustics.mjs";
+import { median } from "./measure.mjs";
 
 /// The canceller learns the room while it hears it; then it is measured.
-const [LEARN_MS, MEASURE_MS] = [6000, 8000];
+const [LEARN_MS, MEASURE_MS] = [8000, 10_000];
+
+/// Louder than this, somebody speaks.
+const SPOKEN = 0.01;
 
 const ARGUMENTS = ["--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required"];
 
@@ -47,13 +51,14 @@ function spy({ isCancelled }) {
     }
     return stream;
   };
-  globalThis.echoTest.measure = async (kind, ms) => {
-    let [sum, count] = [0, 0];
-    for (const end = performance.now() + ms; performance.now() < end; count += 1) {
+  // Pieces of some 40 ms, [played, microphone], in root mean square.
+  globalThis.echoTest.measure = async (ms) => {
+    const pieces = [];
+    for (const end = performance.now() + ms; performance.now() < end; ) {
       await new Promise((done) => setTimeout(done, 40));
-      sum += Math.max(0, ...taps[kind].map(loudness));
+      pieces.push([taps.played, taps.microphone].map((analysers) => Math.sqrt(Math.max(0, ...analysers.map(loudness)))));
     }
-    return Math.sqrt(sum / Math.max(1, count));
+    return pieces;
   };
 }
 
@@ -74,16 +79,16 @@ async function listen({ chromium: executablePath, link, env, isCancelled }) {
     await page.fill("#name", isCancelled ? "Quiet" : "Echo");
     await page.click("#join");
     await page.waitForSelector("#call[data-connection=connected]", { timeout: 30_000 });
-    await page.evaluate((ms) => globalThis.echoTest.measure("played", ms), LEARN_MS);
-    const [played, microphone] = await page.evaluate(
-      (ms) => Promise.all([globalThis.echoTest.measure("played", ms), globalThis.echoTest.measure("microphone", ms)]),
-      MEASURE_MS,
-    );
+    await page.evaluate((ms) => globalThis.echoTest.measure(ms), LEARN_MS);
+    const pieces = await page.evaluate((ms) => globalThis.echoTest.measure(ms), MEASURE_MS);
+    // Where somebody speaks; the microphone hears it one or two pieces later, so the medians are compared, not the pieces.
+    const spoken = pieces.filter(([played]) => played > SPOKEN);
+    const [played, microphone] = [0, 1].map((side) => median(spoken.map((piece) => piece[side])) ?? 0);
     const { asked, settings } = await page.evaluate(() => ({ asked: globalThis.echoTest.asked, settings: globalThis.echoTest.settings }));
     const muted = await page.getAttribute("#mute", "data-state");
     await page.click("#leave");
     await pause(500);
-    return { played, microphone, muted, asked: asked.filter(({ audio }) => audio).map(({ audio }) => audio.echoCancellation), settings };
+    return { played, microphone, pieces: spoken.length, muted, asked: asked.filter(({ audio }) => audio).map(({ audio }) => audio.echoCancellation), settings };
   } finally {
     await browser.close();
   }

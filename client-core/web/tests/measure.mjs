@@ -1,7 +1,8 @@
 // Numbers out of what was seen and heard. Pure functions: `measure.test.mjs` says what they promise.
 
-/// The picture numbers of the test camera count up to this and begin again.
+/// The picture numbers of the test camera count up to this and begin again, and so does the clock in ms that is burnt in.
 const PICTURES = 256;
+const CLOCK = 1 << 18;
 
 /// The value in the middle; `undefined` of nothing.
 export function median(values) {
@@ -25,13 +26,16 @@ export function bestRate(times, span) {
   return (best * 1000) / span;
 }
 
-/// How the numbers of pictures went on: forward by one, over a gap, or back.
-export function order(numbers) {
-  const steps = { one: 0, skipped: 0, back: 0 };
+/// How a counter that begins again at `span` went on: forward by one, over a gap, back, or not at all.
+///
+/// A camera that is a file shows its last picture twice before it begins anew: `same` is no fault of anybody.
+export function order(numbers, span = PICTURES) {
+  const steps = { one: 0, skipped: 0, same: 0, back: 0 };
   for (let at = 1; at < numbers.length; at += 1) {
-    const step = (numbers[at] - numbers[at - 1] + PICTURES) % PICTURES;
-    if (step === 1) steps.one += 1;
-    else if (step > PICTURES / 2 || step === 0) steps.back += 1;
+    const step = (numbers[at] - numbers[at - 1] + span) % span;
+    if (step === 0) steps.same += 1;
+    else if (step === 1) steps.one += 1;
+    else if (step > span / 2) steps.back += 1;
     else steps.skipped += 1;
   }
   return steps;
@@ -71,6 +75,8 @@ export function pictures({ seen, unreadable }, span = 5000) {
     best_fps: bestRate(times, span),
     mean_fps: seen.length > 1 ? ((seen.length - 1) * 1000) / (times.at(-1) - times[0]) : 0,
     order: order(seen.map(([, number]) => number)),
+    // By the time of capture, which every picture has another of.
+    back: order(seen.map((one) => one[4]), CLOCK).back,
     latency_p50_ms: median(ages),
     latency_p95_ms: quantile(ages, 0.95),
     who: [...new Set(seen.map(([, , , who]) => who))],

@@ -19,9 +19,10 @@ test("the rate is that of the best stretch", () => {
 });
 
 test("pictures that stand still or go back are told from those that were skipped", () => {
-  assert.deepEqual(order([254, 255, 0, 1]), { one: 3, skipped: 0, back: 0 });
-  assert.deepEqual(order([1, 3, 2]), { one: 0, skipped: 1, back: 1 });
-  assert.deepEqual(order([7, 7]), { one: 0, skipped: 0, back: 1 });
+  assert.deepEqual(order([254, 255, 0, 1]), { one: 3, skipped: 0, same: 0, back: 0 });
+  assert.deepEqual(order([1, 3, 2]), { one: 0, skipped: 1, same: 0, back: 1 });
+  assert.deepEqual(order([7, 7]), { one: 0, skipped: 0, same: 1, back: 0 });
+  assert.deepEqual(order([990, 10, 5], 1000), { one: 0, skipped: 1, same: 0, back: 1 });
 });
 
 test("a beep is a tone of 1 kHz that lasts, and neither speech nor a click", () => {
@@ -35,10 +36,11 @@ test("a beep is a tone of 1 kHz that lasts, and neither speech nor a click", () 
 });
 
 test("what an eye saw is summed up", () => {
-  const seen = Array.from({ length: 301 }, (_, at) => [(at * 1000) / 30, at % 256, 40 + (at % 3), 1]);
+  const seen = Array.from({ length: 301 }, (_, at) => [(at * 1000) / 30, at % 256, 40 + (at % 3), 1, 262_000 + at * 33 - (at * 33 > 143 ? 262_144 : 0)]);
   const sum = pictures({ seen, unreadable: 0 });
   assert.equal(Math.round(sum.best_fps), 30);
   assert.equal(sum.latency_p50_ms, 41);
-  assert.deepEqual(sum.order, { one: 300, skipped: 0, back: 0 });
+  assert.deepEqual(sum.order, { one: 300, skipped: 0, same: 0, back: 0 });
+  assert.equal(sum.back, 0);
   assert.deepEqual(sum.who, [1]);
 });

@@ -51,7 +51,8 @@ export async function numbersIn(page, path) {
       const data = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
       // The lowest bit of a VP8 frame is 0 in a key frame.
       decoder.decode(new EncodedVideoChunk({ type: (data[0] & 1) === 0 ? "key" : "delta", timestamp: at, data }));
-      if (at % 32 === 0) await decoder.flush();
+      // Not all at once: decoded pictures are kept until they were looked at.
+      while (decoder.decodeQueueSize > 16) await new Promise((next) => { decoder.addEventListener("dequeue", next, { once: true }); });
     }
     await decoder.flush();
     if (failure) throw failure;

@@ -14,7 +14,7 @@
         eye.unreadable += 1;
       } else if (seen.clock !== eye.last) {
         eye.last = seen.clock;
-        eye.seen.push([now, seen.number, test.since(seen.clock, Date.now()), seen.who]);
+        eye.seen.push([now, seen.number, test.since(seen.clock, Date.now()), seen.who, seen.clock]);
       }
     } else {
       eye.context.drawImage(canvas, 0, 0, 32, 18);
@@ -41,7 +41,7 @@
     if (isFirst) requestAnimationFrame(turn);
   };
 
-  // What was seen so far: for a barcode [when, number, age in ms, who], for a change [when]; all in ms of this page's clock.
+  // What was seen so far: for a barcode [when, number, age, who, burnt-in clock], for a change [when]; in ms.
   test.seen = (name) => {
     const { seen, unreadable } = eyes.get(name) ?? { seen: [], unreadable: 0 };
     return { seen, unreadable };

@@ -14,11 +14,17 @@ const FLOOR: f64 = 24.0;
 /// Of the pictures at most this share may be unreadable: a turn of the screen may fall into a change of size.
 const UNREADABLE: f64 = 0.1;
 
+/// The share of beeps that have to be heard.
+const BEEPS: f64 = 0.8;
+
 /// The share of time in which a voice is heard that speaks without a pause to breathe.
 const VOICE: f64 = 0.2;
 
 /// Between the pages and the operators there are always these two.
 const CARRIERS: [&str; 2] = ["Alder", "Birch"];
+
+/// Where the room was made.
+const HUB: &str = "Alder";
 
 /// All of them, in a fixed order.
 pub(crate) fn all(seen: &Seen, native: &Native) -> Vec<Check> {
@@ -57,8 +63,8 @@ fn pictures_in_order(seen: &Seen) -> Check {
     let mut steps = 0;
     for (view, who, pictures) in views(seen) {
         steps += pictures.order.one + pictures.order.skipped;
-        if pictures.order.back > 0 {
-            problems.push(format!("{view}: {} pictures came again or too late", pictures.order.back));
+        if pictures.back + pictures.order.back > 0 {
+            problems.push(format!("{view}: {} pictures came after a later one", pictures.back.max(pictures.order.back)));
         }
         if pictures.who != [who] {
             problems.push(format!("{view}: the pictures are stamped by {:?}", pictures.who));
@@ -92,12 +98,12 @@ fn beeps_heard(seen: &Seen) -> Check {
         }
     }
     let value = json!([seen.talk.ada.hears.beeps, seen.talk.bo.hears.beeps]);
-    Check::new("beeps_heard", value, "one of 1 kHz in each second, at both pages", problems)
+    Check::new("beeps_heard", value, format!("{BEEPS} of those of 1 kHz in each second, at both pages"), problems)
 }
 
-/// How many beeps there are in so many seconds: the first and the last may be cut.
+/// How many beeps there are in so many seconds: the first and the last may be cut, and a busy machine may swallow some.
 fn due(sound: &Sound) -> (f64, f64) {
-    (sound.seconds.floor() - 1.0, sound.seconds.ceil() + 1.0)
+    (sound.seconds.floor() * BEEPS - 1.0, sound.seconds.ceil() + 1.0)
 }
 
 fn native_seen_and_heard(seen: &Seen) -> Check {
@@ -182,20 +188,30 @@ fn who_is_here_equal(seen: &Seen, native: &Native) -> Check {
 
 fn two_operators(seen: &Seen) -> Check {
     let mut problems = Vec::new();
+    let mut shown = BTreeSet::new();
     for (who, home, side) in [("Ada", "Alder", &seen.three.ada), ("Bo", "Birch", &seen.three.bo)] {
         let Side { carriers, .. } = side;
-        let names: BTreeSet<&str> = carriers.iter().filter_map(|carrier| carrier.operator.as_deref()).collect();
-        if !names.iter().copied().eq(CARRIERS) {
-            problems.push(format!("{who} is shown {names:?}"));
+        shown.extend(carriers.iter().filter_map(|carrier| carrier.operator.as_deref()));
+        if carriers.len() != CARRIERS.len() {
+            problems.push(format!("{who} is shown {} relays", carriers.len()));
         }
-        let of = |wanted: fn(&super::report::Carrier) -> bool| -> Vec<&str> {
-            carriers.iter().filter(|carrier| wanted(carrier)).filter_map(|carrier| carrier.operator.as_deref()).collect()
-        };
-        if of(|carrier| carrier.entry) != [home] || of(|carrier| carrier.hub) != ["Alder"] {
-            problems.push(format!("{who} is shown another relay as the own one, or as the one that orders the room"));
+        let own: Vec<_> = carriers.iter().filter(|carrier| carrier.entry).collect();
+        if !matches!(own.as_slice(), [one] if one.operator.as_deref() == Some(home) && one.hub == (home == HUB)) {
+            problems.push(format!("{who}'s own relay is shown as {own:?}"));
+        }
+        if carriers.iter().filter(|carrier| carrier.hub).count() != 1 {
+            problems.push(format!("{who} is not shown which relay orders the room"));
         }
     }
-    Check::new("two_operators", json!(seen.three.ada.carriers.len()), "Alder and Birch, at both pages", problems)
+    if !shown.iter().copied().eq(CARRIERS) {
+        problems.push(format!("the pages name {shown:?}"));
+    }
+    Check::new(
+        "two_operators",
+        json!(seen.three.ada.carriers.len()),
+        "one relay of Alder and one of Birch, at both pages",
+        problems,
+    )
 }
 
 fn over_udp(seen: &Seen) -> Check {
@@ -227,7 +243,7 @@ fn native_recordings(seen: &Seen, native: &Native) -> Check {
             problems
                 .push(format!("of {who} there are {pictures} pictures: {unreadable} unreadable, {} out of order", order.back));
         }
-        if f64::from(*beeps) < seconds.floor() * 0.9 - 1.0 || *beeps < 5 {
+        if f64::from(*beeps) < seconds.floor() * BEEPS - 1.0 || *beeps < 5 {
             problems.push(format!("of {who} there are {beeps} beeps in {seconds:.1} s"));
         }
     }

@@ -53,6 +53,8 @@ pub(crate) struct Pictures {
     pub(crate) best_fps: f64,
     pub(crate) mean_fps: f64,
     pub(crate) order: Order,
+    /// Pictures that were captured before the one that was shown before them.
+    pub(crate) back: u64,
     /// From the clock that is burnt in to the turn of the screen that showed it.
     pub(crate) latency_p50_ms: Option<f64>,
     pub(crate) latency_p95_ms: Option<f64>,
