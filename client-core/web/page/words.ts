@@ -79,7 +79,6 @@ export const words = {
     muted: "muted",
     unheard: "not heard from",
     isHere: (name: string, states: readonly string[]) => [name, ...states].join(", "),
-    sharingEnded: "You stopped sharing your screen.",
   },
   connection: {
     connecting: "Connecting …",
@@ -161,9 +160,7 @@ export const words = {
     leftHint: "Camera and microphone are off. The others can go on without you.",
     failed: "The call ended for you",
     badLink: "This link does not open a call",
-    notJoined: "You could not join",
     again: "Join again",
-    retry: "Try again",
     home: "To the start page",
   },
   warnings: {
