@@ -4,6 +4,13 @@
 const WINDOW_MS = 10_000;
 
 /**
+ * So many frames in a row that seem this late, in milliseconds, are not late: the device's line has jumped. Some do so
+ * when they begin, by seconds. A frame that was merely read late is followed by one that was less so.
+ */
+const JUMP_MS = 250;
+const JUMP_FRAMES = 10;
+
+/**
  * Captured frames carry microseconds of a line of their own. How far it is from unix time is seen at arrival: the frame
  * that waited least shows it best, so the smallest difference of the last ten to twenty seconds is taken.
  */
@@ -11,6 +18,8 @@ export class CaptureClock {
   #least = Infinity;
   #younger = Infinity;
   #turned = 0;
+  #late = 0;
+  #leastLate = Infinity;
 
   /** A frame with `timestamp` (µs) is seen at `now` (ms); answers when it was captured, in unix microseconds. */
   seen(timestamp: number, now = performance.now()): number {
@@ -19,6 +28,19 @@ export class CaptureClock {
       this.#turned = now;
       this.#least = this.#younger;
       this.#younger = Infinity;
+    }
+    if (difference < this.#least + JUMP_MS * 1000 || this.#least === Infinity) {
+      this.#late = 0;
+      this.#leastLate = Infinity;
+    } else {
+      this.#late += 1;
+      this.#leastLate = Math.min(this.#leastLate, difference);
+      if (this.#late === JUMP_FRAMES) {
+        this.#least = this.#leastLate;
+        this.#younger = this.#leastLate;
+        this.#late = 0;
+        this.#leastLate = Infinity;
+      }
     }
     this.#younger = Math.min(this.#younger, difference);
     this.#least = Math.min(this.#least, this.#younger);

@@ -59,6 +59,28 @@ test("a capture's time is that of the frame that waited least", () => {
   assert.equal(clock.seen(66_000, 96), Math.round(origin + 76_000));
 });
 
+test("a device whose line jumps at its beginning is believed after ten frames", () => {
+  const clock = new CaptureClock();
+  const origin = performance.timeOrigin * 1000;
+  for (let at = 0; at < 5; at += 1) {
+    clock.seen(4_000_000 + at * 10_000, 100 + at * 10);
+  }
+  for (let at = 5; at < 15; at += 1) {
+    clock.seen(at * 10_000, 100 + at * 10);
+  }
+  assert.equal(clock.seen(150_000, 250), Math.round(origin + 250_000));
+});
+
+test("frames that were read late were captured early all the same", () => {
+  const clock = new CaptureClock();
+  const origin = performance.timeOrigin * 1000;
+  clock.seen(0, 100);
+  for (let at = 1; at <= 50; at += 1) {
+    clock.seen(at * 10_000, 600);
+  }
+  assert.equal(clock.seen(510_000, 610), Math.round(origin + 610_000));
+});
+
 test("a clock follows a device that drifts", () => {
   const clock = new CaptureClock();
   for (let at = 0; at < 60_000; at += 20) {
