@@ -167,7 +167,7 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,
     };
-    let of_four = |name: &str| name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let of_four = |name: &str| name.parse::<core::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     name.eq_ignore_ascii_case("localhost") || name == "[::1]" || of_four(name)
 }
 

@@ -58,11 +58,13 @@ impl Compressed {
         Ok(small)
     }
 
-    /// Removes what no file of this build needed.
+    /// Removes what no file of this build needed; what the other way of building made stays.
     pub(super) fn forget_unused(&self) -> Result<()> {
+        let ours = format!("-{}", self.quality);
         let entries = fs::read_dir(&self.folder).with_context(|| format!("cannot list {}", self.folder.display()))?;
         for entry in entries.flatten() {
-            if !entry.file_name().to_str().is_some_and(|name| self.used.contains(name)) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(&ours) && !self.used.contains(&name) {
                 fs::remove_file(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
             }
         }
