@@ -3,20 +3,24 @@
  * it does for a while, slowly more again. Sound is never touched: a voice costs a twentieth of a picture.
  */
 
-/** One step: parts of the full frame rate and of the full bitrate. */
+/** One step: parts of the full frame rate, of the full bitrate and of the full width and height. */
 interface Step {
   readonly rate: number;
   readonly bits: number;
+  readonly scale: number;
 }
 
-/** Best first. Fewer bits before fewer pictures, since movement is what a face is read by. */
+/**
+ * Best first. Fewer bits before fewer pictures, since movement is what a face is read by; smaller pictures soon, since
+ * they are what helps a slow machine, and with few bits they look better than large ones.
+ */
 const STEPS: readonly [Step, ...Step[]] = [
-  { rate: 1, bits: 1 },
-  { rate: 1, bits: 0.7 },
-  { rate: 2 / 3, bits: 0.5 },
-  { rate: 0.5, bits: 0.35 },
-  { rate: 1 / 3, bits: 0.2 },
-  { rate: 0.2, bits: 0.12 },
+  { rate: 1, bits: 1, scale: 1 },
+  { rate: 1, bits: 0.7, scale: 1 },
+  { rate: 1, bits: 0.5, scale: 0.75 },
+  { rate: 2 / 3, bits: 0.35, scale: 0.5 },
+  { rate: 0.5, bits: 0.2, scale: 0.5 },
+  { rate: 1 / 3, bits: 0.12, scale: 0.5 },
 ];
 
 /** Time between two steps down, in milliseconds: what the last one changed must be seen first. */
@@ -69,6 +73,11 @@ export class Adapt {
   /** Part of the full frame rate, 0 to 1. */
   get rate(): number {
     return (STEPS[this.#step] ?? STEPS[0]).rate;
+  }
+
+  /** Part of the full width and height, 0 to 1. */
+  get scale(): number {
+    return (STEPS[this.#step] ?? STEPS[0]).scale;
   }
 
   /** Part of the full bitrate, 0 to 1. */

@@ -28,6 +28,15 @@ const QUEUE = 2;
 /** Dropped captures of the last 30 that mean starvation: one now and then is a hiccup. */
 const STARVED = 4;
 
+/** How much the latest encoding counts in the mean of how long it takes. */
+const TAKES_STEP = 0.1;
+
+/** Pictures after each configuration that do not count: the encoder gets ready, and a key frame takes longer. */
+const WARMING = 5;
+
+/** Pictures inside of the encoder whose beginning is remembered: more than it holds. */
+const INSIDE = 16;
+
 /** Bytes that waited so long for the network, in milliseconds, mean that the uplink is full. */
 const FULL_MS = 150;
 
@@ -45,7 +54,9 @@ export class PictureEncoder {
   readonly #adapt = new Adapt();
   readonly #clock = new CaptureClock();
   #encoder: VideoEncoder | undefined;
+  /** What the encoder is configured for, empty when it has to be again; and of what size its pictures are. */
   #size = "";
+  #coded = "";
   #key = true;
   #muted = false;
   /** Browsers that refuse temporal layers get none: everything is the lowest layer then. */
@@ -55,6 +66,10 @@ export class PictureEncoder {
   #failedAt = -Infinity;
   /** The last 30 captures, a bit each: 1 is a dropped one. */
   #drops = 0;
+  /** When pictures went into the encoder, by timestamp; and how long one takes there, in milliseconds, on average. */
+  readonly #inside = new Map<number, number>();
+  #takesMs = 0;
+  #warming = WARMING;
   #closed = false;
 
   constructor(limits: PictureLimits, out: Encoded, sent: Sent) {
@@ -89,6 +104,10 @@ export class PictureEncoder {
         return;
       }
       const encoder = this.#ready(frame);
+      if (this.#inside.size >= INSIDE) {
+        this.#inside.clear();
+      }
+      this.#inside.set(frame.timestamp, now);
       encoder.encode(frame, { keyFrame: this.#key });
       this.#key = false;
     } catch (thrown) {
@@ -118,24 +137,29 @@ export class PictureEncoder {
   }
 
   #judge(now: number, fullMs: number): void {
-    const starving = bits(this.#drops) >= STARVED;
+    const gapMs = 1_000 / (this.#limits.frameRate * this.#adapt.rate);
+    const starving = bits(this.#drops) >= STARVED || this.#takesMs > gapMs;
     const changed = starving || fullMs > FULL_MS ? this.#adapt.suffer(now) : this.#adapt.thrive(now);
     if (changed) {
       this.#drops = 0;
-      if (this.#encoder?.state === "configured") {
-        this.#configure(this.#encoder);
-      }
+      this.#takesMs = 0;
+      this.#size = ""; // the next capture configures
     }
   }
 
   #ready(frame: VideoFrame): VideoEncoder {
-    const size = within(frame.displayWidth, frame.displayHeight, this.#limits);
+    const { width, height } = this.#limits;
+    const { scale } = this.#adapt;
+    const full = within(frame.displayWidth, frame.displayHeight, this.#limits);
+    const size = scale === 1 ? full : within(full.width, full.height, { width: width * scale, height: height * scale });
     const name = `${String(size.width)}x${String(size.height)}`;
     if (this.#encoder?.state === "configured" && name === this.#size) {
       return this.#encoder;
     }
+    // A new size begins with a picture that stands alone; a new bitrate does not need one.
+    this.#key ||= name !== this.#coded;
     this.#size = name;
-    this.#key = true;
+    this.#coded = name;
     const encoder = this.#encoder?.state === "configured" ? this.#encoder : this.#make();
     this.#encoder = encoder;
     this.#configure(encoder);
@@ -160,6 +184,7 @@ export class PictureEncoder {
 
   #configure(encoder: VideoEncoder): void {
     const [width, height] = this.#size.split("x").map(Number);
+    this.#warming = WARMING;
     this.#sent.bitrate = Math.round(this.#limits.bitrate * this.#adapt.bits);
     this.#sent.frameRate = Math.round(this.#limits.frameRate * this.#adapt.rate);
     encoder.configure({
@@ -177,6 +202,13 @@ export class PictureEncoder {
   #encoded(chunk: EncodedVideoChunk, metadata: EncodedVideoChunkMetadata | undefined): void {
     const bytes = new Uint8Array(chunk.byteLength);
     chunk.copyTo(bytes);
+    const began = this.#inside.get(chunk.timestamp);
+    this.#inside.delete(chunk.timestamp);
+    if (this.#warming > 0) {
+      this.#warming -= 1;
+    } else if (began !== undefined) {
+      this.#takesMs += (performance.now() - began - this.#takesMs) * TAKES_STEP;
+    }
     const key = chunk.type === "key";
     const layer = (metadata as { svc?: { temporalLayerId?: number } } | undefined)?.svc?.temporalLayerId ?? 0;
     this.#sent.frames += 1;
@@ -194,6 +226,7 @@ export class PictureEncoder {
       this.#encoder.close();
     }
     this.#encoder = undefined;
+    this.#inside.clear();
     this.#key = true;
     this.#layered &&= this.#sent.frames > 0;
     if (this.#failures > RETRIES && !this.#closed) {
