@@ -218,6 +218,7 @@ const play = async () => {
   report.hide = await hide(ada, bo);
   report.three = await withNative(ada, bo, link);
   await leave(ada);
+  await ada.context().close();
   await here(bo, 2);
   report.tcp = await overTcp(bo);
   await leave(pages.get("Cy"));

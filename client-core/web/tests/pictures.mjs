@@ -30,7 +30,7 @@ const take = async (one, name) => {
 
 /// Until the picture of somebody else is on the page, and looks as it will go on looking.
 const shown = async (one) => {
-  await one.locator(ANYBODY).waitFor();
+  await one.locator(ANYBODY).first().waitFor();
   await one.waitForFunction(() => globalThis.conclave.room.stats().then((stats) => stats.perTrack.some((track) => track.shown > 60)));
 };
 
