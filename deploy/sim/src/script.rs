@@ -61,6 +61,8 @@ pub struct Story {
     pub calm: Duration,
     /// The network.
     pub settings: Settings,
+    /// Temporal layers of everybody's pictures, one or two.
+    pub layers: u8,
     /// What its paths are like; drawn for each pair of machines when there is none.
     pub path: Option<Path>,
 }
@@ -94,6 +96,7 @@ impl Story {
             acts,
             calm: seconds(6),
             settings: Settings::USUAL,
+            layers: 1,
             path: Some(Path::FINE),
         }
     }

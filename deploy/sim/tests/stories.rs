@@ -5,6 +5,7 @@ use std::time::Duration;
 use conclave_sim::{
     Outcome, Story, World,
     check::PersonNo,
+    net::Path,
     script::{Act, Place},
 };
 
@@ -124,4 +125,14 @@ fn a_disk_that_breaks_its_word_is_noticed() {
     let story = Story::quiet(1, 3).and(seconds(4), Act::Kill(0)).and(seconds(5), Act::Forget(0)).and(seconds(6), Act::Start(0));
     let outcome = World::new(1, story.calm_from(seconds(6))).play();
     assert!(outcome.violations.iter().any(|line| line.contains("AcknowledgedStays")), "{outcome}");
+}
+
+#[test]
+fn pictures_of_two_layers_go_on_over_narrow_and_lossy_paths() {
+    let mut story = Story::quiet(2, 4);
+    story.layers = 2;
+    story.path = Some(Path { bandwidth: 60_000, loss: 20, ..Path::ROUGH });
+    let outcome = play(story.calm_from(seconds(20)));
+    assert!(outcome.frames.1 > 200, "{outcome}");
+    assert!(outcome.tallies.contains_key("upper frames received"), "{outcome}");
 }

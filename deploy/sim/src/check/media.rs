@@ -63,6 +63,8 @@ pub struct Frame {
     pub captured_us: u64,
     /// Whether it stands alone.
     pub key: bool,
+    /// Its temporal layer.
+    pub layer: u8,
 }
 
 /// The epoch in which a frame was written, and who was in it, as its writer saw it.
@@ -76,6 +78,8 @@ pub struct Writers {
 
 struct Written {
     frame: Frame,
+    /// The frame of the same track that it needs.
+    needs: Option<u64>,
     /// `None`: its writer was on the way back to another leaf, and the application does not know which epoch it was.
     of: Option<Writers>,
 }
@@ -86,19 +90,21 @@ pub struct Media {
     written: BTreeMap<FrameKey, Written>,
     /// The last frame that somebody got of a track.
     last: BTreeMap<(PersonNo, PersonNo, u32), u64>,
+    /// The same of the base layer.
+    base: BTreeMap<(PersonNo, PersonNo, u32), u64>,
     received: u64,
 }
 
 impl Media {
     /// A frame was handed to its writer's client.
-    pub fn on_written(&mut self, key: FrameKey, frame: Frame, of: Option<Writers>) {
-        self.written.insert(key, Written { frame, of });
+    pub fn on_written(&mut self, key: FrameKey, frame: Frame, needs: Option<u64>, of: Option<Writers>) {
+        self.written.insert(key, Written { frame, needs, of });
     }
 
     /// `reader` opened a frame, and was told that it is by `author`; `None`: by a participant whom nobody is.
     ///
     /// # Errors
-    /// When it is not as it was written, or came before.
+    /// When it is not as it was written, or came before, or needs another that did not come.
     pub fn on_received(&mut self, reader: PersonNo, author: Option<PersonNo>, key: FrameKey, frame: Frame) -> Result<(), String> {
         if author != Some(key.author) {
             return Err(format!("{reader:?} got {key:?} as if by {author:?}"));
@@ -107,8 +113,16 @@ impl Media {
         if written.frame != frame {
             return Err(format!("{reader:?} got {key:?} as {frame:?}, written as {:?}", written.frame));
         }
+        let place = (reader, key.author, key.track);
+        let has = self.base.get(&place).copied();
+        if written.needs.is_some() && written.needs != has {
+            return Err(format!("{reader:?} got {key:?}, which needs number {:?}, after {has:?}", written.needs));
+        }
+        if frame.layer == 0 {
+            self.base.insert(place, key.number);
+        }
         self.received += 1;
-        match self.last.insert((reader, key.author, key.track), key.number) {
+        match self.last.insert(place, key.number) {
             Some(last) if last >= key.number => Err(format!("{reader:?} got {key:?} after number {last}")),
             _ => Ok(()),
         }

@@ -164,9 +164,9 @@ fn two_rosters_for_an_epoch_are_a_violation() {
 
 fn written(media: &mut Media, number: u64, members: &[u16]) -> (FrameKey, Frame) {
     let key = FrameKey { author: ALICE, track: 1, number };
-    let frame = Frame { digest: number, captured_us: 10 * number, key: number == 0 };
+    let frame = Frame { digest: number, captured_us: 10 * number, key: number == 0, layer: 0 };
     let members = Rc::new(members.iter().map(|leaf| participant(*leaf)).collect());
-    media.on_written(key, frame, Some(Writers { epoch: 3, members }));
+    media.on_written(key, frame, None, Some(Writers { epoch: 3, members }));
     (key, frame)
 }
 
@@ -191,13 +191,43 @@ fn frames_that_change_repeat_or_overtake_are_violations() {
     assert!(media.on_received(BOB, Some(ALICE), frames[1].0, frames[1].1).is_err());
     let mut media = Media::default();
     let (key, frame) = written(&mut media, 0, &[0, 1]);
-    for other in [Frame { digest: 99, ..frame }, Frame { captured_us: 1, ..frame }, Frame { key: false, ..frame }] {
+    for other in [
+        Frame { digest: 99, ..frame },
+        Frame { captured_us: 1, ..frame },
+        Frame { key: false, ..frame },
+        Frame { layer: 1, ..frame },
+    ] {
         assert!(media.on_received(BOB, Some(ALICE), key, other).unwrap_err().contains("written as"));
     }
     assert!(media.on_received(BOB, Some(BOB), key, frame).unwrap_err().contains("as if by"));
     assert!(media.on_received(BOB, None, key, frame).unwrap_err().contains("as if by"));
     let nobodys = FrameKey { author: BOB, ..key };
     assert!(media.on_received(ALICE, Some(BOB), nobodys, frame).unwrap_err().contains("nobody wrote"));
+}
+
+#[test]
+fn a_picture_without_the_one_that_it_needs_is_a_violation() {
+    let mut media = Media::default();
+    // A key frame, and then the layers 1 and 0 in turn.
+    let frames: Vec<_> = [(0, None), (1, Some(0)), (0, Some(0)), (1, Some(2)), (0, Some(2))]
+        .into_iter()
+        .zip(0..)
+        .map(|((layer, needs), number)| {
+            let key = FrameKey { author: ALICE, track: 1, number };
+            let frame = Frame { digest: number, captured_us: 0, key: needs.is_none(), layer };
+            media.on_written(key, frame, needs, None);
+            (key, frame)
+        })
+        .collect();
+    let mut gets = |number: usize| media.on_received(BOB, Some(ALICE), frames[number].0, frames[number].1);
+    assert_eq!(gets(0), Ok(()));
+    assert_eq!(gets(2), Ok(()), "an upper one may be missing");
+    assert_eq!(gets(3), Ok(()));
+    assert_eq!(gets(4), Ok(()));
+    let mut gets = |number: usize| media.on_received(PersonNo(7), Some(ALICE), frames[number].0, frames[number].1);
+    assert_eq!(gets(0), Ok(()));
+    assert!(gets(3).unwrap_err().contains("which needs number Some(2)"));
+    assert!(gets(4).unwrap_err().contains("which needs number Some(2)"));
 }
 
 #[test]

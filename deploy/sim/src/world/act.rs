@@ -161,8 +161,9 @@ impl World {
         let life = person.life;
         let pace = Person::pace(track);
         if person.stage == Stage::In {
-            let (key, frame, out) = person.next_frame(self.now, track, &mut self.chance);
-            self.check.media.on_written(key, frame, person.writers());
+            let (key, frame, out) = person.next_frame(self.now, track, self.story.layers, &mut self.chance);
+            let needs = person.tracks[track].needs;
+            self.check.media.on_written(key, frame, needs, person.writers());
             self.command(number, Command::Write { track: TRACKS[track], frame: out });
         }
         self.after(pace, What::Frame { person: number, life, track });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_client_core::api::{ConnectionState, Departure, Ended, Event, OpenError, ParticipantId, Warning};
+use conclave_client_core::api::{ConnectionState, Departure, Ended, Event, InFrame, OpenError, ParticipantId, Warning};
 use conclave_federation::{
     io::{Net, SessionKey},
     wire::{
@@ -29,7 +29,11 @@ impl World {
     pub(super) fn on_event(&mut self, number: usize, event: Event) {
         if let Event::Frame(frame) = event {
             let of = FrameKey::of(&frame.data);
-            let got = Frame { digest: digest(&frame.data), captured_us: frame.captured_us, key: frame.key };
+            let InFrame { captured_us, key, layer, .. } = frame;
+            if layer > 0 {
+                self.tally("upper frames received");
+            }
+            let got = Frame { digest: digest(&frame.data), captured_us, key, layer };
             return self.on_frame(number, frame.participant, of, got);
         }
         self.write_down(|| format!("person {number}: {event:?}"));
@@ -55,8 +59,9 @@ impl World {
                     self.check.chats.excuse(who);
                     self.check.chats.excuse_author(who);
                 } else {
-                    self.command(number, Person::publish(0));
-                    self.command(number, Person::publish(1));
+                    for track in 0..TRACKS.len() {
+                        self.command(number, Person::publish(track, self.story.layers));
+                    }
                 }
                 self.on_epoch(number, epoch, safety_code);
             }

@@ -55,6 +55,10 @@ pub(super) struct Track {
     pub(super) next: u64,
     pub(super) since_key: u64,
     pub(super) key_wanted: bool,
+    /// The frame that the newest one needs.
+    pub(super) needs: Option<u64>,
+    /// The newest frame of the base layer.
+    base: Option<u64>,
 }
 
 pub(super) struct Person {
@@ -179,8 +183,8 @@ impl Person {
     }
 
     /// What the application publishes as soon as it is in.
-    pub(super) fn publish(track: usize) -> Command {
-        let media = if track == 0 { Media::microphone() } else { Media::camera(Codec::Vp8, 320, 240) };
+    pub(super) fn publish(track: usize, layers: u8) -> Command {
+        let media = if track == 0 { Media::microphone() } else { Media { layers, ..Media::camera(Codec::Vp8, 320, 240) } };
         Command::Publish { track: TRACKS[track], media }
     }
 
@@ -190,7 +194,13 @@ impl Person {
     }
 
     /// The next frame of a track, as it is remembered and as the application writes it.
-    pub(super) fn next_frame(&mut self, now: Duration, track: usize, chance: &mut Chance) -> (FrameKey, Frame, OutFrame) {
+    pub(super) fn next_frame(
+        &mut self,
+        now: Duration,
+        track: usize,
+        layers: u8,
+        chance: &mut Chance,
+    ) -> (FrameKey, Frame, OutFrame) {
         let captured_us = self.clock(now).unix_ms * 1_000;
         let state = &mut self.tracks[track];
         let key = track == 0 || state.key_wanted || state.next == 0 || state.since_key >= KEY_EVERY;
@@ -202,9 +212,15 @@ impl Person {
             (_, false) => 300 + chance.index(3_000),
         };
         let name = FrameKey { author: self.number, track: TRACKS[track].0, number: state.next };
+        // The key frame is the first of its group.
+        let layer = if state.since_key % 2 == 0 && !key { layers - 1 } else { 0 };
+        state.needs = if key { None } else { state.base };
+        if layer == 0 {
+            state.base = Some(state.next);
+        }
         state.next += 1;
         let data = Bytes::from(name.data(len));
-        let frame = Frame { digest: digest(&data), captured_us, key };
-        (name, frame, OutFrame { data, captured_us, key, layer: 0 })
+        let frame = Frame { digest: digest(&data), captured_us, key, layer };
+        (name, frame, OutFrame { data, captured_us, key, layer })
     }
 }
