@@ -416,7 +416,8 @@ pub struct RemoteTrack {
 pub struct Carrier {
     /// Which relay.
     pub relay: RelayId,
-    /// Who runs it, and what they call themselves; known of the entry relay, which proved it.
+    /// Who runs it, and what they call themselves: of the entry relay, which proved its key, and of those whose operator's signed
+    /// word participants pass on. Words that contradict each other are not told.
     pub operator: Option<(OperatorId, String)>,
     /// Where it is reached, if that is known.
     pub address: Option<String>,

@@ -1,4 +1,5 @@
-//! What the tracks of a participant are: known to participants alone, signed by the leaf, on SFrame's stream 254.
+//! What the tracks of a participant are, and which relay they go through: known to participants alone, signed by the leaf, on
+//! SFrame's stream 254.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Instance, RoomId, TrackId},
     proof::{Label, Signature, VerifyingKey},
+    record::RelayDescriptor,
     wire::{List, Malformed, Reader, Text, Wire, Writer},
 };
 
@@ -108,6 +110,9 @@ pub(crate) struct Catalog {
     pub(crate) number: u32,
     /// The tracks.
     pub(crate) lines: List<Line, MAX_TRACKS>,
+    /// The participant's own relay, as it described itself: so that all can see which operators carry the call. Nothing that
+    /// its operator did not sign gets in here; that the participant uses it is the participant's word.
+    pub(crate) relay: Option<RelayDescriptor>,
 }
 
 /// Whose catalog: what the signature is bound to besides its content.
@@ -147,6 +152,7 @@ impl Catalog {
         for line in self.lines.iter() {
             line.put(&mut out);
         }
+        self.relay.put(&mut out);
         let body = out.into_vec();
         let mut out = Writer::new();
         out.raw(&body);
@@ -154,7 +160,8 @@ impl Catalog {
         out.into_bytes()
     }
 
-    /// Reads and verifies what was opened. Lines that mean nothing to us are not in what comes out.
+    /// Reads and verifies what was opened. Lines that mean nothing to us, and a relay that its operator does not vouch for, are
+    /// not in what comes out.
     pub(crate) fn verify(bytes: &Bytes, author: Author, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
         let mut from = Reader::new(bytes);
         let mut read = || -> Result<(Self, usize, Signature), Malformed> {
@@ -170,9 +177,11 @@ impl Catalog {
             for _ in 0..count {
                 lines.extend(Line::take(&mut from)?);
             }
+            let relay: Option<RelayDescriptor> = Wire::take(&mut from)?;
             let body = from.position();
             let lines = List::new(lines).ok_or(Malformed::TooLong("catalog"))?;
-            Ok((Self { number, lines }, body, Wire::take(&mut from)?))
+            let relay = relay.filter(|relay| relay.verify());
+            Ok((Self { number, lines, relay }, body, Wire::take(&mut from)?))
         };
         let (catalog, body, signature) = read().map_err(|_| Unreadable::Malformed)?;
         from.finish().map_err(|_| Unreadable::Malformed)?;
@@ -229,6 +238,11 @@ impl Catalogs {
         self.0.remove(&leaf).map(|catalog| catalog.lines.into_vec()).unwrap_or_default()
     }
 
+    /// The relays that the participants use, as far as they say so.
+    pub(crate) fn relays(&self) -> impl Iterator<Item = &RelayDescriptor> {
+        self.0.values().filter_map(|catalog| catalog.relay.as_ref())
+    }
+
     /// Whether anything is known of a leaf's tracks.
     pub(crate) fn has(&self, leaf: u16) -> bool {
         self.0.contains_key(&leaf)
@@ -251,7 +265,30 @@ mod tests {
     }
 
     fn catalog(number: u32, lines: &[Line]) -> Catalog {
-        Catalog { number, lines: List::new(lines.to_vec()).unwrap() }
+        Catalog { number, lines: List::new(lines.to_vec()).unwrap(), relay: None }
+    }
+
+    fn alder() -> RelayDescriptor {
+        let addresses = List::new(vec![Text::cut("alder.example:4433")]).unwrap();
+        let relay = conclave_federation::id::RelayId::new(*SigningKey::from_seed([8; 32]).verifying_key().as_bytes());
+        RelayDescriptor::issue(&SigningKey::from_seed([9; 32]), relay, "Alder", addresses)
+    }
+
+    #[test]
+    fn the_relay_is_the_one_that_its_operator_vouches_for_or_none() {
+        let key = SigningKey::from_seed([1; 32]);
+        let with = |relay| Catalog { relay: Some(relay), ..catalog(3, &[line(77, 0)]) };
+        let read = |catalog: &Catalog| {
+            let bytes = catalog.sign(author(4), |label, body| key.sign(label, body));
+            for len in 0..bytes.len() {
+                assert!(Catalog::verify(&bytes.slice(..len), author(4), &key.verifying_key()).is_err());
+            }
+            Catalog::verify(&bytes, author(4), &key.verifying_key()).unwrap()
+        };
+        assert_eq!(read(&with(alder())), with(alder()));
+        let mut invented = alder();
+        invented.operator_name = Text::cut("Birch");
+        assert_eq!(read(&with(invented)).relay, None);
     }
 
     fn author(leaf: u16) -> Author {
@@ -287,6 +324,7 @@ mod tests {
             &[0, 4, b'd', b'e', b's', b'k'],                   // label
             &[2, 128, 1, 104],                                 // 640 x 360
             &[2, 1],                                           // layers, muted
+            &[0],                                              // no relay
         ];
         assert_eq!(body, expected.concat());
         let claim = [[5; 16].as_slice(), &[0, 0, 0, 2], &[0, 4], body].concat();
@@ -322,6 +360,7 @@ mod tests {
             }
             out.raw(&one);
         }
+        out.u8(0);
         let body = out.into_vec();
         let signature = key.sign(Label::Catalog, &Catalog::claim(author(4), &body));
         let bytes = [body.as_slice(), signature.as_bytes()].concat();

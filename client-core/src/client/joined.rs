@@ -200,8 +200,10 @@ impl Joined {
 
     /// A session can be used: proves to it that we are in the room.
     pub(super) fn on_open(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let Some(open) = &ctx.open {
-            self.carriers.on_open(&open.relay);
+        if let Some(open) = &ctx.open
+            && self.carriers.on_open(&open.relay)
+        {
+            self.own.catalog_changed();
         }
         self.attach(ctx);
         // What was asked under way back in was lost with the session.

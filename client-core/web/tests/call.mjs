@@ -169,7 +169,7 @@ const withNative = async (ada, bo, link) => {
 };
 
 /// A page that opens a link of a call that goes on, at a relay whose UDP port never answers.
-const overTcp = async (bo) => {
+const overTcp = async (bo, room) => {
   tell({ say: "a page for which UDP is blocked joins the call" });
   const { link } = await ask("browser-link");
   const cy = await page("Cy", 3);
@@ -191,7 +191,9 @@ const overTcp = async (bo) => {
     [cy, "native", pictureOf(native), "change"],
     [bo, "cy", pictureOf(await idOf(bo, "Cy")), "barcode"],
   ]);
-  return { join_ms: came.join_ms, transport, notice, sees: seenByCy, native: nativeSeen, seen_by_bo: seenByBo, stats: await statsOf(cy) };
+  tell({ say: "a participant without a browser joins, for which UDP is blocked too" });
+  const blocked = await ask("blocked-native", { link: room });
+  return { blocked, join_ms: came.join_ms, transport, notice, sees: seenByCy, native: nativeSeen, seen_by_bo: seenByBo, stats: await statsOf(cy) };
 };
 
 /// What the participant without a browser wrote down of the two.
@@ -220,7 +222,7 @@ const play = async () => {
   await leave(ada);
   await ada.context().close();
   await here(bo, 2);
-  report.tcp = await overTcp(bo);
+  report.tcp = await overTcp(bo, link);
   await leave(pages.get("Cy"));
   await leave(bo);
   const { files } = await ask("native-leaves");

@@ -107,6 +107,7 @@ impl Story {
         let mut chance = Chance::new(seed ^ 0x5707_1e50);
         let mut story = Self::quiet(relays, 0);
         story.calm = STORM;
+        story.layers = if seed.is_multiple_of(2) { 1 } else { 2 };
         story.path = None;
         story.settings.dial_failures = u32::try_from(chance.below(100)).unwrap_or(0);
         story.settings.session_window = 32 * 1024 + chance.index(224 * 1024);

@@ -1,4 +1,8 @@
 //! Which relays carry the call, as people see it: our own, the room's hubs, and those that the others send through.
+//!
+//! Our own relay proved its key to us. Who runs the others is what their operators signed and participants who use them pass on
+//! in their catalogs. Nobody but the operator's key is bound by such a signature, so two that contradict each other are both not
+//! believed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,14 +40,16 @@ struct Entry {
 }
 
 impl Carriers {
-    /// A session can be used.
-    pub(super) fn on_open(&mut self, relay: &RelayDescriptor) {
+    /// A session can be used; says whether its relay is another than before.
+    pub(super) fn on_open(&mut self, relay: &RelayDescriptor) -> bool {
+        let is_other = self.entry.as_ref().is_some_and(|entry| entry.relay != relay.relay || entry.operator.0 != relay.operator);
         self.entry = Some(Entry {
             relay: relay.relay,
             operator: (relay.operator, relay.operator_name.as_str().to_owned()),
             address: relay.addresses.first().map(|address| address.as_str().to_owned()),
         });
         self.stale = true;
+        is_other
     }
 
     /// The hub says what is published where.
@@ -79,7 +85,17 @@ impl Carriers {
         self.stale.then(|| self.told_at.map_or(Duration::ZERO, |at| at + Carrier::PAUSE))
     }
 
-    fn all(&self, hubs: &[(RelayId, Option<String>)], tracks: impl Iterator<Item = (ParticipantId, TrackId)>) -> Vec<Carrier> {
+    fn all<'a>(
+        &self,
+        hubs: &[(RelayId, Option<String>)],
+        tracks: impl Iterator<Item = (ParticipantId, TrackId)>,
+        described: impl Iterator<Item = &'a RelayDescriptor>,
+    ) -> Vec<Carrier> {
+        let mut said: BTreeMap<RelayId, Option<&RelayDescriptor>> = BTreeMap::new();
+        for descriptor in described {
+            let known = said.entry(descriptor.relay).or_insert(Some(descriptor));
+            *known = known.filter(|known| known.operator == descriptor.operator);
+        }
         let mut senders: BTreeMap<RelayId, BTreeSet<ParticipantId>> = BTreeMap::new();
         for (participant, track) in tracks {
             if let Some(relay) = self.relays.get(&track) {
@@ -95,10 +111,17 @@ impl Carriers {
         let carrier = |relay: RelayId| {
             let entry = self.entry.as_ref().filter(|entry| entry.relay == relay);
             let hub = hubs.iter().find(|(hub, _)| *hub == relay);
+            let said = said.get(&relay).copied().flatten();
+            let first = |descriptor: &RelayDescriptor| descriptor.addresses.first().map(|address| address.as_str().to_owned());
             Carrier {
                 relay,
-                operator: entry.map(|entry| entry.operator.clone()),
-                address: entry.and_then(|entry| entry.address.clone()).or_else(|| hub.and_then(|(_, address)| address.clone())),
+                operator: entry
+                    .map(|entry| entry.operator.clone())
+                    .or_else(|| said.map(|said| (said.operator, said.operator_name.as_str().to_owned()))),
+                address: entry
+                    .and_then(|entry| entry.address.clone())
+                    .or_else(|| hub.and_then(|(_, address)| address.clone()))
+                    .or_else(|| said.and_then(first)),
                 hub: hub.is_some(),
                 entry: entry.is_some(),
                 publishers: senders.get(&relay).map_or(0, BTreeSet::len),
@@ -118,7 +141,7 @@ impl Joined {
         self.carriers.stale = false;
         let address = |hub: &conclave_federation::record::Hub| hub.addresses.first().map(|address| address.as_str().to_owned());
         let hubs: Vec<_> = self.hall.record.hubs.iter().map(|hub| (hub.relay, address(hub))).collect();
-        let carriers = self.carriers.all(&hubs, self.subscriber.publishers());
+        let carriers = self.carriers.all(&hubs, self.subscriber.publishers(), self.catalogs.relays());
         if carriers != self.carriers.told {
             self.carriers.told.clone_from(&carriers);
             self.carriers.told_at = Some(ctx.now.mono);
@@ -129,7 +152,11 @@ impl Joined {
 
 #[cfg(test)]
 mod tests {
-    use conclave_federation::track::Class;
+    use conclave_federation::{
+        proof::SigningKey,
+        track::Class,
+        wire::{List, Text},
+    };
 
     use super::*;
 
@@ -154,7 +181,7 @@ mod tests {
         carriers.on_directory(&Directory::Added(listing(24, 4)));
         let tracks = [(1, 20), (1, 21), (2, 21), (2, 22), (3, 23), (4, 24), (4, 99)];
         let tracks = tracks.map(|(leaf, track)| (somebody(leaf), TrackId(track)));
-        let all = carriers.all(&[(relay(5), Some("h:1".into())), (relay(4), None)], tracks.into_iter());
+        let all = carriers.all(&[(relay(5), Some("h:1".into())), (relay(4), None)], tracks.into_iter(), std::iter::empty());
         let shape: Vec<_> = all.iter().map(|one| (one.relay, one.entry, one.hub, one.publishers)).collect();
         assert_eq!(
             shape,
@@ -168,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn operators_of_other_relays_are_named_unless_participants_contradict_each_other() {
+        let described = |by: u8, name: &str| {
+            let key = SigningKey::from_seed([by; 32]);
+            RelayDescriptor::issue(&key, relay(5), name, List::new(vec![Text::cut("birch.example:4433")]).unwrap())
+        };
+        let carriers = Carriers::default();
+        let told = |described: &[RelayDescriptor]| {
+            let all = carriers.all(&[(relay(5), None)], std::iter::empty(), described.iter());
+            let [only] = all.as_slice() else { panic!("one relay: {all:?}") };
+            (only.operator.as_ref().map(|(_, name)| name.clone()), only.address.clone())
+        };
+        let birch = (Some("Birch".to_owned()), Some("birch.example:4433".to_owned()));
+        assert_eq!(told(&[described(1, "Birch"), described(1, "Birch")]), birch);
+        assert_eq!(told(&[described(1, "Birch"), described(2, "Somebody else"), described(1, "Birch")]), (None, None));
+    }
+
+    #[test]
     fn a_hub_that_names_relays_without_end_finds_an_end() {
         let mut carriers = Carriers::default();
         for track in 0..20_000u64 {
@@ -178,6 +222,6 @@ mod tests {
         }
         assert_eq!(carriers.relays.len(), MAX_DIRECTORY);
         let tracks = (0..5_000).map(|track| (somebody(1), TrackId(16 + track)));
-        assert_eq!(carriers.all(&[], tracks).len(), Carrier::MOST);
+        assert_eq!(carriers.all(&[], tracks, std::iter::empty()).len(), Carrier::MOST);
     }
 }

@@ -171,7 +171,8 @@ impl Joined {
             muted: track.muted,
         };
         let lines = List::new(self.publisher.tracks().map(line).collect()).unwrap_or_default();
-        let catalog = Catalog { number: self.own.catalog_number, lines };
+        let relay = ctx.open.as_ref().map(|open| open.relay.clone());
+        let catalog = Catalog { number: self.own.catalog_number, lines, relay };
         let signed = catalog.sign(self.author(self.me), |label, body| group.sign(label, body));
         let epoch = group.epoch();
         self.own.catalog.begin_group();

@@ -213,7 +213,7 @@ impl Person {
         };
         let name = FrameKey { author: self.number, track: TRACKS[track].0, number: state.next };
         // The key frame is the first of its group.
-        let layer = if state.since_key % 2 == 0 && !key { layers - 1 } else { 0 };
+        let layer = if state.since_key.is_multiple_of(2) && !key { layers - 1 } else { 0 };
         state.needs = if key { None } else { state.base };
         if layer == 0 {
             state.base = Some(state.next);

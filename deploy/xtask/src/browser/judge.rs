@@ -232,6 +232,9 @@ fn over_tcp(seen: &Seen) -> Check {
     if !seen.tcp.notice.contains("TCP") {
         problems.push("that page does not say so".to_owned());
     }
+    if seen.tcp.blocked.transport.as_deref() != Some("websocket") {
+        problems.push(format!("the command line for which UDP is blocked is connected by {:?}", seen.tcp.blocked.transport));
+    }
     Check::new("over_tcp", json!(seen.tcp.transport), "by itself, and said on the page, where UDP does not", problems)
 }
 
@@ -289,6 +292,9 @@ pub(crate) fn measured(seen: &Seen) -> String {
         let _ = writeln!(text, "                          {ms:>6.0} ms as the SDK counts it");
     }
     let _ = writeln!(text, "    joined over TCP       {:>6} ms, while nothing answered on UDP", seen.tcp.join_ms);
+    if let Some(ms) = seen.tcp.blocked.join_ms {
+        let _ = writeln!(text, "                          {ms:>6} ms by the command line");
+    }
     let _ = writeln!(
         text,
         "\n  Sound that ran dry: {} times at Ada, {} at Bo, {} at Cy\n",

@@ -241,7 +241,7 @@ impl Stage {
         match what {
             Ask::Native { link } => {
                 let relay = relays.0.get(1).context("no relay of that number")?;
-                let mut new = Guest::start(&self.programs, relay, folder, &link)?;
+                let mut new = Guest::start(&self.programs, &relay.entry, folder, &link)?;
                 new.joins()?;
                 *guest = Some(new);
                 Ok(json!({}))
@@ -254,6 +254,11 @@ impl Stage {
                 let link = guest.as_ref().context("nobody without a browser is there")?.link();
                 let relay = relays.0.get(TCP_ONLY).context("no relay of that number")?;
                 Ok(json!({"link": relay.browser_link(link).context("the room's link has no secret part")?}))
+            }
+            Ask::BlockedNative { link } => {
+                let relay = relays.0.get(TCP_ONLY).context("no relay of that number")?;
+                let entry = relay.web_entry().context("the relay's entry has no id")?;
+                Guest::blocked(&self.programs, &entry, folder, &link)
             }
             Ask::NativeLeaves => {
                 let files = guest.as_mut().context("nobody without a browser is there")?.leaves()?;

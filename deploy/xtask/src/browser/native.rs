@@ -5,15 +5,18 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::{Value, json};
 
 use super::report::Native;
 use crate::call::programs::Programs;
-use crate::call::relays::Relay;
 use crate::call::seat::{Exit, Heard, Part, Seat, Stage};
 use crate::shell;
 
 /// What it is called.
 pub(crate) const NAME: &str = "Heron";
+
+/// What another one is called, for whom UDP is blocked; it sends nothing and stays a moment.
+const BLOCKED: &str = "Robin";
 
 /// A joiner that has not got in by then is not going to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +47,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn start(programs: &Programs, relay: &Relay, folder: &Path, link: &str) -> Result<Self> {
+    pub(crate) fn start(programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Self> {
+        Self::begin(PART, programs, entry, folder, link)
+    }
+
+    fn begin(part: Part, programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Self> {
         let (sender, heard) = sync_channel(WAITING);
         let media = shell::root().join("deploy/media");
         let stage = Stage {
@@ -56,7 +63,7 @@ impl Guest {
             folder,
             heard: sender,
         };
-        let seat = Seat::start(&stage, 0, PART, relay, Some(link))?;
+        let seat = Seat::start(&stage, 0, part, entry, Some(link))?;
         Ok(Self { seat, heard, link: link.to_owned() })
     }
 
@@ -113,6 +120,16 @@ impl Guest {
             std::fs::read_dir(self.seat.recordings()).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         files.sort();
         files
+    }
+
+    /// Another one comes by an entry at which UDP goes nowhere, and leaves; says how it got in.
+    pub(crate) fn blocked(programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Value> {
+        let part = Part { name: BLOCKED, operator: 2, publishes: &[], ..PART };
+        let mut guest = Self::begin(part, programs, entry, folder, link)?;
+        guest.joins()?;
+        let how = json!({"transport": guest.seat.told.transport, "join_ms": guest.seat.told.join_ms});
+        guest.leaves()?;
+        Ok(how)
     }
 
     /// What it said in all.

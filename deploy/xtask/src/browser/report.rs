@@ -147,7 +147,16 @@ pub(crate) struct OverTcp {
     pub(crate) sees: Pictures,
     pub(crate) native: Changes,
     pub(crate) seen_by_bo: Pictures,
+    /// The participant without a browser for which UDP is blocked too.
+    pub(crate) blocked: Blocked,
     pub(crate) stats: Stats,
+}
+
+/// How it got in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Blocked {
+    pub(crate) transport: Option<String>,
+    pub(crate) join_ms: Option<u64>,
 }
 
 /// A recording of the participant without a browser, decoded.

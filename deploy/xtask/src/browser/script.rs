@@ -44,6 +44,8 @@ pub(crate) enum Ask {
     Chat { text: String },
     /// The link of its call as a page opens it for which UDP is blocked.
     BrowserLink,
+    /// Another one comes for which UDP is blocked, and goes.
+    BlockedNative { link: String },
     /// It leaves and closes its recordings.
     NativeLeaves,
 }

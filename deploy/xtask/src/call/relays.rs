@@ -186,6 +186,12 @@ impl Relay {
         })
     }
 
+    /// As [`Relay::entry`], by the port at which the page is: where only TCP is let through that makes a difference.
+    pub(crate) fn web_entry(&self) -> Option<String> {
+        let (id, _) = self.entry.split_once('@')?;
+        Some(format!("{id}@{}", self.web))
+    }
+
     /// The link of a room as a browser on this machine opens it: through this relay, and without a certificate.
     pub(crate) fn browser_link(&self, link: &str) -> Option<String> {
         let (_, secret) = link.split_once('#')?;

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::relays::{Relay, terminate};
+use super::relays::terminate;
 
 /// A participant's part in a call.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,8 @@ pub(crate) enum Line {
         epoch: u64,
         safety_code: String,
         join_ms: u64,
+        #[serde(default)]
+        transport: Option<String>,
         roster: Vec<Member>,
     },
     ParticipantJoined {
@@ -150,6 +152,8 @@ pub(crate) struct Told {
     pub(crate) me: Option<String>,
     pub(crate) joined_t: Option<u64>,
     pub(crate) join_ms: Option<u64>,
+    /// How the bytes travelled when it came in.
+    pub(crate) transport: Option<String>,
     pub(crate) names: BTreeMap<String, String>,
     pub(crate) left: BTreeMap<String, (u64, String)>,
     pub(crate) first_frames: Vec<(String, String, u64)>,
@@ -168,7 +172,8 @@ impl Told {
     fn hear(&mut self, line: Line) {
         match line {
             Line::Link { link } => self.link = Some(link),
-            Line::Joined { t, me, epoch, safety_code, join_ms, roster } => {
+            Line::Joined { t, me, epoch, safety_code, join_ms, transport, roster } => {
+                self.transport = transport;
                 self.joined_t.get_or_insert(t);
                 self.join_ms.get_or_insert(join_ms);
                 self.me = Some(me);
@@ -242,8 +247,8 @@ pub(crate) const SECRETS: &str = "secrets.txt";
 pub(crate) type Heard = (usize, Option<String>);
 
 impl Seat {
-    /// Starts the participant of this number; without a link it creates the room.
-    pub(crate) fn start(stage: &Stage<'_>, index: usize, part: Part, relay: &Relay, link: Option<&str>) -> Result<Self> {
+    /// Starts the participant of this number at the relay of this entry; without a link it creates the room.
+    pub(crate) fn start(stage: &Stage<'_>, index: usize, part: Part, entry: &str, link: Option<&str>) -> Result<Self> {
         let folder = stage.folder.join(part.name.to_lowercase());
         let records = folder.join(RECORDINGS);
         std::fs::create_dir_all(&records).context("a participant's folder cannot be made")?;
@@ -255,7 +260,7 @@ impl Seat {
             None => command.arg("create").args(["--title", stage.title]),
             Some(link) => command.arg("join").arg(link),
         };
-        command.args(["--relay", &relay.entry]).args(["--name", format!("{} {}", part.name, stage.mark).trim_end()]);
+        command.args(["--relay", entry]).args(["--name", format!("{} {}", part.name, stage.mark).trim_end()]);
         for file in part.publishes {
             command.arg("--publish").arg(stage.media.join(file));
         }

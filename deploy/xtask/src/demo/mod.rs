@@ -206,7 +206,7 @@ impl<'a> Call<'a> {
     fn enter(&mut self, index: usize, link: Option<&str>) -> Result<()> {
         let part = *CAST.get(index).context("nobody of that number")?;
         let relay = self.relays.0.get(part.operator).context("no relay of that number")?;
-        let seat = Seat::start(&self.stage, index, part, relay, link)?;
+        let seat = Seat::start(&self.stage, index, part, &relay.entry, link)?;
         self.seats.push(seat);
         Ok(())
     }
