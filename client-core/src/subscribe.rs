@@ -148,9 +148,12 @@ impl Subscriber {
     }
 
     /// The relay sends a track now: gives what had overtaken the answer. `None`: it is not wanted any more.
-    pub(crate) fn on_subscribed(&mut self, track: TrackId, alias: Alias) -> Option<Vec<Arrived>> {
+    pub(crate) fn on_subscribed(&mut self, now: Duration, track: TrackId, alias: Alias) -> Option<Vec<Arrived>> {
         if !self.wanted.on_subscribed(track, alias) {
             return None;
+        }
+        for (_, claim) in self.claims.range_mut((track, 0)..=(track, u16::MAX)) {
+            claim.order.on_subscribed(now);
         }
         let (ours, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.header.alias == alias);
         self.early = others;

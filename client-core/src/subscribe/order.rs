@@ -33,6 +33,10 @@ const KEY_FRAME_PAUSE: Duration = Duration::from_millis(600);
 /// How long a picture may fail to begin before a key frame is asked for.
 pub(crate) const KEY_FRAME_AFTER: Duration = Duration::from_millis(1_200);
 
+/// How long a track that was just subscribed to may show nothing before a key frame is asked for: what its relay keeps arrives
+/// within a round trip.
+const FIRST_PICTURE: Duration = Duration::from_millis(300);
+
 /// A frame, and where relays saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Placed {
@@ -103,6 +107,15 @@ impl Order {
         let ask_at = needs_key.then(|| now + KEY_FRAME_AFTER);
         let given = Given::default();
         Self { frames, next: None, waiting: BTreeMap::new(), waiting_bytes: 0, given, needs_key, ask_at }
+    }
+
+    /// The relay sends the track from now on: for the first time, or again after it was out of reach. Whatever its publisher began
+    /// meanwhile went by, and without a frame nothing else would show that one is missing.
+    pub(crate) fn on_subscribed(&mut self, now: Duration) {
+        if self.frames != Frames::Alone {
+            let at = now + FIRST_PICTURE;
+            self.ask_at = Some(self.ask_at.map_or(at, |asks| asks.min(at)));
+        }
     }
 
     /// Its publisher says something else of the track now; never whether it is sound.
@@ -373,6 +386,23 @@ mod tests {
         assert!(bench.order.wants_key_frame(Duration::from_millis(1_200)));
         bench.push(0, true);
         assert_eq!(bench.order.next_timeout(), None);
+    }
+
+    #[test]
+    fn regression_a_picture_that_stays_away_after_the_relay_was_gone_is_asked_for() {
+        // The key frame that its publisher began with went by before we had subscribed again.
+        let mut bench = Bench::new(Frames::Chained);
+        bench.push(0, true);
+        bench.at(10_000);
+        assert!(!bench.order.wants_key_frame(bench.now), "whoever shows the same picture for long is not asked");
+        bench.order.on_subscribed(bench.now);
+        assert!(!bench.order.wants_key_frame(bench.now + Duration::from_millis(299)));
+        assert!(bench.order.wants_key_frame(bench.now + Duration::from_millis(300)));
+        bench.push(1, true);
+        assert!(!bench.order.wants_key_frame(bench.now + Duration::from_secs(10)));
+        let mut sound = Bench::new(Frames::Alone);
+        sound.order.on_subscribed(sound.now);
+        assert!(!sound.order.wants_key_frame(Duration::from_secs(10)));
     }
 
     #[test]

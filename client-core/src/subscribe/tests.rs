@@ -34,7 +34,7 @@ fn an_object_that_overtakes_the_answer_waits_for_it() {
     assert!(subscriber.on_object(NOW, header(7, 0, 3), Bytes::from_static(b"three")).is_none());
     assert!(subscriber.on_object(NOW, header(8, 0, 0), Bytes::from_static(b"other")).is_none());
     assert!(subscriber.on_object(NOW, header(7, 0, 4), Bytes::from_static(b"four")).is_none());
-    let arrived = subscriber.on_subscribed(TrackId::LOG, Alias::new(7)).unwrap();
+    let arrived = subscriber.on_subscribed(NOW, TrackId::LOG, Alias::new(7)).unwrap();
     assert_eq!(arrived.iter().map(|one| one.header.object).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(subscriber.early(), (5, 1));
     assert!(subscriber.on_object(NOW, header(7, 0, 4), Bytes::new()).is_none(), "seen before");
@@ -82,12 +82,12 @@ fn a_track_is_unsubscribed_when_the_last_claim_is_gone() {
     subscriber.claim(NOW, somebody(1), line(50, 0));
     subscriber.claim(NOW, somebody(2), line(50, 3));
     while subscriber.wanted.next_due(NOW).is_some() {}
-    assert!(subscriber.on_subscribed(TrackId(50), Alias::new(4)).is_some());
+    assert!(subscriber.on_subscribed(NOW, TrackId(50), Alias::new(4)).is_some());
     assert_eq!(subscriber.alias_of(somebody(1), TrackId(50)), Some(Alias::new(4)));
     assert!(matches!(subscriber.unclaim(1, TrackId(50)), Some((Event::TrackUnpublished { .. }, None))));
     assert!(matches!(subscriber.unclaim(2, TrackId(50)), Some((_, Some(alias))) if alias == Alias::new(4)));
     assert!(subscriber.unclaim(2, TrackId(50)).is_none());
-    assert!(subscriber.on_subscribed(TrackId(50), Alias::new(5)).is_none());
+    assert!(subscriber.on_subscribed(NOW, TrackId(50), Alias::new(5)).is_none());
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn a_picture_that_does_not_begin_is_asked_for_under_its_alias() {
     subscriber.wanted.list(TrackId(50), conclave_federation::track::Class::Groups, false, NOW);
     subscriber.claim(NOW, somebody(1), Line { media: Media::camera(Codec::Vp8, 1, 1), ..line(50, 0) });
     while subscriber.wanted.next_due(NOW).is_some() {}
-    subscriber.on_subscribed(TrackId(50), Alias::new(4));
+    subscriber.on_subscribed(NOW, TrackId(50), Alias::new(4));
     let mut events = VecDeque::new();
-    assert!(subscriber.on_timeout(NOW + Duration::from_millis(1_199), &mut events).is_empty());
-    assert_eq!(subscriber.on_timeout(NOW + Duration::from_millis(1_200), &mut events), [Alias::new(4)]);
+    assert!(subscriber.on_timeout(NOW + Duration::from_millis(299), &mut events).is_empty());
+    assert_eq!(subscriber.on_timeout(NOW + Duration::from_millis(300), &mut events), [Alias::new(4)]);
     assert!(subscriber.on_timeout(NOW + Duration::from_millis(1_300), &mut events).is_empty());
 }

@@ -198,7 +198,7 @@ impl Joined {
 
     pub(super) fn on_subscribe_answer(&mut self, track: TrackId, answer: Answer, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
         match answer {
-            Answer::Subscribed(subscribed) => match self.subscriber.on_subscribed(track, subscribed.alias) {
+            Answer::Subscribed(subscribed) => match self.subscriber.on_subscribed(ctx.now.mono, track, subscribed.alias) {
                 Some(arrived) => {
                     for one in arrived {
                         match self.on_arrived(one, ctx) {
