@@ -188,12 +188,11 @@ fn who_is_here_equal(seen: &Seen, native: &Native) -> Check {
 
 fn two_operators(seen: &Seen) -> Check {
     let mut problems = Vec::new();
-    let mut shown = BTreeSet::new();
     for (who, home, side) in [("Ada", "Alder", &seen.three.ada), ("Bo", "Birch", &seen.three.bo)] {
         let Side { carriers, .. } = side;
-        shown.extend(carriers.iter().filter_map(|carrier| carrier.operator.as_deref()));
-        if carriers.len() != CARRIERS.len() {
-            problems.push(format!("{who} is shown {} relays", carriers.len()));
+        let shown: BTreeSet<&str> = carriers.iter().filter_map(|carrier| carrier.operator.as_deref()).collect();
+        if carriers.len() != CARRIERS.len() || !shown.iter().copied().eq(CARRIERS) {
+            problems.push(format!("{who} is shown {} relays, of {shown:?}", carriers.len()));
         }
         let own: Vec<_> = carriers.iter().filter(|carrier| carrier.entry).collect();
         if !matches!(own.as_slice(), [one] if one.operator.as_deref() == Some(home) && one.hub == (home == HUB)) {
@@ -202,9 +201,6 @@ fn two_operators(seen: &Seen) -> Check {
         if carriers.iter().filter(|carrier| carrier.hub).count() != 1 {
             problems.push(format!("{who} is not shown which relay orders the room"));
         }
-    }
-    if !shown.iter().copied().eq(CARRIERS) {
-        problems.push(format!("the pages name {shown:?}"));
     }
     Check::new(
         "two_operators",
