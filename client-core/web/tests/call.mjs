@@ -25,6 +25,9 @@ const ENOUGH_FPS = 24;
 /// After the first picture, until the decoders, the uplink and this machine are at ease.
 const SETTLE_MS = 1_500;
 
+/// How long the main thread of a page does nothing else: several beeps.
+const BUSY_MS = 4_000;
+
 /// Sound that was on its way when somebody muted themselves.
 const ECHO_MS = 700;
 
@@ -119,6 +122,20 @@ const hide = async (ada, bo) => {
   await watch(bo, "again", pictureOf(id));
   await sees(bo, "again", 30);
   return { beeps_while_muted: whileMuted, heard_again: true, seen_again: true };
+};
+
+/// Ada's page does nothing but count for a while; Bo goes on hearing her.
+const busy = async (ada, bo) => {
+  tell({ say: "the main thread of one page does something else for four seconds" });
+  const since = await heardSoFar(bo);
+  await ada.evaluate((ms) => {
+    const end = performance.now() + ms;
+    let turns = 0;
+    while (performance.now() < end) turns += 1;
+    return turns;
+  }, BUSY_MS);
+  const found = beeps(await heard(bo, since));
+  return { seconds: BUSY_MS / 1000, beeps: found.length };
 };
 
 /// Everybody writes, everybody reads.
@@ -217,6 +234,7 @@ const play = async () => {
   const { link, ...met } = await meet(ada, bo);
   report.met = met;
   report.talk = await talk(ada, bo);
+  report.busy = await busy(ada, bo);
   report.hide = await hide(ada, bo);
   report.three = await withNative(ada, bo, link);
   await leave(ada);

@@ -12,6 +12,7 @@
 mod browser;
 mod call;
 mod demo;
+mod packages;
 mod progress;
 mod shell;
 mod test;

@@ -3,11 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
+use crate::{packages, shell};
 
 /// The variable that names a browser by hand.
 const BY_HAND: &str = "CONCLAVE_CHROMIUM";
@@ -17,9 +16,6 @@ const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome", "googl
 
 /// The browser and, because it draws letters as boxes without one, a font.
 const PACKAGES: &[&str] = &["chromium", "fonts-dejavu-core"];
-
-/// How long apt may say nothing.
-const SILENCE: Duration = Duration::from_secs(180);
 
 /// A Chromium that can be started.
 #[derive(Debug)]
@@ -36,7 +32,7 @@ pub(crate) fn chromium() -> Result<Chromium> {
         None => match found(env::var_os("PATH").unwrap_or_default().as_os_str()) {
             Some(path) => path,
             None => {
-                install()?;
+                packages::install("Chromium", PACKAGES, &format!("install Chromium, or name one with {BY_HAND}"))?;
                 found(env::var_os("PATH").unwrap_or_default().as_os_str())
                     .context("Chromium was installed, and is still not found by its name")?
             }
@@ -59,38 +55,6 @@ fn named() -> Result<Option<PathBuf>> {
 /// The first of the names in the first folder that has one.
 fn found(path: &std::ffi::OsStr) -> Option<PathBuf> {
     env::split_paths(path).flat_map(|folder| NAMES.iter().map(move |name| folder.join(name))).find(|path| path.is_file())
-}
-
-fn install() -> Result<()> {
-    let by_hand = format!("install Chromium, or name one with {BY_HAND}");
-    if !shell::answers(Command::new("apt-get").arg("--version")) {
-        bail!("there is no Chromium here, and no apt-get to install it: {by_hand}");
-    }
-    let Some(first) = prefix() else {
-        bail!("there is no Chromium here, and installing it needs root, or sudo without a password: {by_hand}");
-    };
-    let apt = |arguments: &[&str]| {
-        let mut words = first.iter().copied().chain(["apt-get", "--quiet"]).chain(arguments.iter().copied());
-        let mut command = Command::new(words.next().unwrap_or("apt-get"));
-        command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
-        command
-    };
-    shell::quiet("there is no Chromium: fetching the package lists", SILENCE, &mut apt(&["update"]))?;
-    let mut install = apt(&["--yes", "--no-install-recommends", "install"]);
-    install.args(PACKAGES);
-    shell::quiet("installing Chromium and a font (100 MB)", SILENCE, &mut install).context(by_hand)?;
-    Ok(())
-}
-
-/// What comes before a command that root has to run; `None` when this user may not.
-fn prefix() -> Option<&'static [&'static str]> {
-    if shell::output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0") {
-        Some(&[])
-    } else if shell::answers(Command::new("sudo").args(["-n", "true"])) {
-        Some(&["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND,LC_ALL"])
-    } else {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) fn all(seen: &Seen, native: &Native) -> Vec<Check> {
         beeps_heard(seen),
         native_seen_and_heard(seen),
         no_frame_refused(seen),
+        talks_while_busy(seen),
         mute_is_silence(seen),
         chat_exactly_once(seen, native),
         codes_equal(seen, native),
@@ -132,6 +133,18 @@ fn no_frame_refused(seen: &Seen) -> Check {
         refused.iter().filter(|(_, count)| *count > 0).map(|(who, count)| format!("{count} frames did not open at {who}"));
     let sum: u64 = refused.iter().map(|(_, count)| count).sum();
     Check::new("no_frame_refused", json!(sum), "0 after the first second", problems.collect())
+}
+
+fn talks_while_busy(seen: &Seen) -> Check {
+    let Sound { seconds, beeps } = &seen.busy;
+    let (least, _) = due(&seen.busy);
+    let problems = if f64::from(*beeps) < least { vec![format!("{beeps} beeps came in {seconds} s")] } else { Vec::new() };
+    Check::new(
+        "talks_while_busy",
+        json!(beeps),
+        format!("a page is heard while its main thread is busy for {seconds} s"),
+        problems,
+    )
 }
 
 fn mute_is_silence(seen: &Seen) -> Check {

@@ -1,10 +1,11 @@
 //! `cargo xtask browser`: two pages in a real Chromium talk over two relays of two operators, a participant without a browser
-//! joins them, and a third page comes for which UDP is blocked.
+//! joins them, and a third page comes for which UDP is blocked. Then one listens where its microphone hears its loudspeaker.
 //!
 //! Everything runs on loopback, in processes that end with this one. Camera and microphone are files ([`fakes`]); the pages are
 //! driven by scripts in `client-core/web/tests`, which say what they saw and heard in numbers; [`judge`] says whether it is enough.
 
 mod chromium;
+mod echo;
 mod fakes;
 mod judge;
 mod native;
@@ -39,6 +40,10 @@ const TCP_ONLY: usize = 2;
 
 /// Longer than any single thing that the script waits for.
 const SILENCE: Duration = Duration::from_secs(90);
+
+/// What can be tried without a browser: it is loaded as it was built.
+const SCRIPT_TESTS: &[&str] =
+    &["tests/measure.test.mjs", "tests/page.test.mjs", "sdk/tests/rules.test.mjs", "sdk/tests/speaker.test.mjs"];
 
 /// How often the script and the participant are listened to.
 const LOOK: Duration = Duration::from_millis(50);
@@ -98,7 +103,7 @@ pub(crate) fn step() -> Result<Outcome> {
         web::Outcome::Broken(words) => return Ok(Outcome::Failed(words)),
         web::Outcome::Unavailable(words) => return Ok(Outcome::Unavailable(words)),
     };
-    if let Err(error) = chromium::chromium() {
+    if let Err(error) = chromium::chromium().and_then(|_| echo::available()) {
         return Ok(Outcome::Unavailable(format!("{error:#}")));
     }
     let (stage, mut folder) = Stage::set(page, None)?;
@@ -140,8 +145,10 @@ impl Stage {
         // Relative to nothing: the browser has a working folder of its own.
         let target = page.folder.parent().context("the page has no folder")?;
         let fakes = fakes::make(&target.join("browser-fakes"))?;
-        let tests = shell::root().join("client-core/web/tests/measure.test.mjs");
-        shell::quiet("trying the scripts' own arithmetic", SILENCE, Command::new("node").arg("--test").arg(tests))?;
+        echo::available()?;
+        let mut node = Command::new("node");
+        node.arg("--test").args(SCRIPT_TESTS.iter().map(|path| shell::root().join("client-core/web").join(path)));
+        shell::quiet("trying the deciding parts of SDK, page and scripts in node", SILENCE, &mut node)?;
         let folder = Folder::new("browser", keep)?;
         Ok((Self { page, programs, chromium, fakes }, folder))
     }
@@ -233,7 +240,8 @@ impl Stage {
         let native = guest.map(Guest::told).context("nobody without a browser took part")?;
         relays.stop()?;
         std::fs::write(folder.join("seen.json"), format!("{seen:#}\n")).context("what was seen cannot be kept")?;
-        self.judged(seen, &native, started.elapsed())
+        let echo = echo::listen(self, folder)?;
+        self.judged(seen, &native, echo, started.elapsed())
     }
 
     /// Does what the script cannot do itself.
@@ -267,13 +275,14 @@ impl Stage {
         }
     }
 
-    fn judged(&self, value: Value, native: &Native, took: Duration) -> Result<Played> {
+    fn judged(&self, value: Value, native: &Native, echo: Check, took: Duration) -> Result<Played> {
         let seen: Seen = serde_json::from_value(value.clone()).context("the script's report has another shape")?;
-        let checks = judge::all(&seen, native);
+        let mut checks = judge::all(&seen, native);
+        checks.push(echo);
         let mut text = judge::measured(&seen);
         text.push_str(&verdict(&checks));
         text.push_str(&format!(
-            "\n  {} (as playwright names it: {}); {}; the call took {}\n",
+            "\n  {} (as playwright names it: {}); {}; the calls took {}\n",
             self.chromium.version,
             seen.browser,
             self.page.sizes,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::report::Native;
@@ -48,10 +48,19 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub(crate) fn start(programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Self> {
-        Self::begin(PART, programs, entry, folder, link)
+        Self::begin(PART, programs, entry, folder, Some(link))
     }
 
-    fn begin(part: Part, programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Self> {
+    /// Somebody who begins a call and speaks in it, at the only relay.
+    pub(crate) fn speaks(programs: &Programs, entry: &str, folder: &Path) -> Result<Self> {
+        let part = Part { operator: 0, publishes: &["voice-1.ogg"], ..PART };
+        let mut guest = Self::begin(part, programs, entry, folder, None)?;
+        guest.joins()?;
+        guest.link = guest.seat.told.link.clone().context("the participant without a browser printed no link")?;
+        Ok(guest)
+    }
+
+    fn begin(part: Part, programs: &Programs, entry: &str, folder: &Path, link: Option<&str>) -> Result<Self> {
         let (sender, heard) = sync_channel(WAITING);
         let media = shell::root().join("deploy/media");
         let stage = Stage {
@@ -63,8 +72,8 @@ impl Guest {
             folder,
             heard: sender,
         };
-        let seat = Seat::start(&stage, 0, part, entry, Some(link))?;
-        Ok(Self { seat, heard, link: link.to_owned() })
+        let seat = Seat::start(&stage, 0, part, entry, link)?;
+        Ok(Self { seat, heard, link: link.unwrap_or_default().to_owned() })
     }
 
     /// Takes what it printed so far.
@@ -125,7 +134,7 @@ impl Guest {
     /// Another one comes by an entry at which UDP goes nowhere, and leaves; says how it got in.
     pub(crate) fn blocked(programs: &Programs, entry: &str, folder: &Path, link: &str) -> Result<Value> {
         let part = Part { name: BLOCKED, operator: 2, publishes: &[], ..PART };
-        let mut guest = Self::begin(part, programs, entry, folder, link)?;
+        let mut guest = Self::begin(part, programs, entry, folder, Some(link))?;
         guest.joins()?;
         let how = json!({"transport": guest.seat.told.transport, "join_ms": guest.seat.told.join_ms});
         guest.leaves()?;

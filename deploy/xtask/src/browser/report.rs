@@ -11,6 +11,8 @@ pub(crate) struct Seen {
     pub(crate) browser: String,
     pub(crate) met: Met,
     pub(crate) talk: Both<Talked>,
+    /// What Bo heard of Ada while the main thread of her page was busy.
+    pub(crate) busy: Sound,
     pub(crate) hide: Hidden,
     pub(crate) three: Three,
     pub(crate) tcp: OverTcp,

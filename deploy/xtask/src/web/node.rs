@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::{Places, sources};
-use crate::shell;
+use crate::{packages as system, shell};
 
-/// How long apt or npm may say nothing.
+/// How long npm may say nothing.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// The oldest that the packages run on.
@@ -40,7 +40,7 @@ pub(crate) fn packages() -> Result<()> {
 /// What node says of itself, for instance `v20.1.0`.
 fn node() -> Result<String> {
     if !is_there() {
-        install()?;
+        system::install("node or npm", &["nodejs", "npm"], "install Node.js 18 or newer, with npm, and run this again")?;
         ensure!(is_there(), "node and npm were installed and are still not found: open a new terminal, or check the PATH");
     }
     let version = shell::output(Command::new("node").arg("--version"))?;
@@ -53,43 +53,6 @@ fn node() -> Result<String> {
 
 fn is_there() -> bool {
     ["node", "npm"].iter().all(|tool| shell::answers(Command::new(tool).arg("--version")))
-}
-
-/// Installs both with the system's package manager.
-fn install() -> Result<()> {
-    const BY_HAND: &str = "install Node.js 18 or newer, with npm, and run this again";
-    ensure!(shell::answers(Command::new("apt-get").arg("--version")), "node and npm are missing: {BY_HAND}");
-    let Some(as_root) = as_root() else {
-        bail!("node and npm are missing, and only root may install them (`sudo apt-get install nodejs npm`): {BY_HAND}");
-    };
-    let apt = |args: &[&str]| {
-        let mut words = as_root.iter().copied().chain(["apt-get"]).chain(args.iter().copied());
-        let mut command = Command::new(words.next().unwrap_or("apt-get"));
-        command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    let update = shell::quiet("asking the package mirror what it has", SILENCE, &mut apt(&["update"]));
-    let install = ["install", "--yes", "--no-install-recommends", "nodejs", "npm"];
-    let installed = shell::quiet("installing node and npm with apt-get", SILENCE, &mut apt(&install));
-    // Old lists are no harm where they suffice.
-    match (installed, update) {
-        (Ok(_), _) => Ok(()),
-        (Err(error), Ok(_)) | (Err(_), Err(error)) => {
-            Err(error.context(format!("node and npm could not be installed: {BY_HAND}")))
-        }
-    }
-}
-
-/// What to put in front of a command so that root runs it, without asking for a password.
-fn as_root() -> Option<&'static [&'static str]> {
-    let is_root = shell::output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0");
-    if is_root {
-        Some(&[])
-    } else if shell::answers(Command::new("sudo").args(["-n", "true"])) {
-        Some(&["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"])
-    } else {
-        None
-    }
 }
 
 /// `20` of `v20.1.0`.
