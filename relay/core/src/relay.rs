@@ -142,7 +142,7 @@ pub(crate) struct Relay {
     pub(crate) aliases: BTreeMap<Alias, (RoomId, TrackId)>,
     /// Aliases of others, for tracks that come over a link.
     pub(crate) upstreams: BTreeMap<(SessionKey, Alias), (RoomId, TrackId)>,
-    /// Upstream subscriptions to be tried again.
+    /// Upstream subscriptions and announcements to be tried again.
     pub(crate) retries: BTreeSet<(Duration, RoomId, TrackId)>,
     /// Rooms whose first record is being written.
     pub(crate) founding: BTreeMap<RoomId, Founding>,
@@ -458,7 +458,7 @@ impl Relay {
             }
             Purpose::Attach(asker, attach) => self.on_hub_word(cx, session, asker, *attach, answer),
             Purpose::Present(room, shown) => self.on_presented(cx, room, shown, &answer),
-            Purpose::Publish(room, track) => self.on_announced(cx, room, track, &answer),
+            Purpose::Publish(room, track) => self.on_announced(cx, session, (room, track), &answer),
             Purpose::Subscribe(room, track, alias) => self.on_upstream(cx, session, (room, track), alias, &answer),
         }
     }
@@ -501,7 +501,7 @@ impl Relay {
                 break;
             }
             self.retries.pop_first();
-            self.pull(cx, room, track);
+            self.try_again(cx, room, track);
         }
         if self.rooms.is_empty() {
             self.tick = None;

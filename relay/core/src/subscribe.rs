@@ -58,7 +58,7 @@ pub(crate) struct Track {
     /// How the first subscriber wanted it, and the relays its wish has passed.
     start: Start,
     path: Vec<RelayId>,
-    pause: Duration,
+    pub(crate) pause: Duration,
     asked_before: bool,
     key_frame: Option<Duration>,
 }
@@ -192,6 +192,15 @@ impl Relay {
         let tracks: Vec<_> = room.tracks.iter().filter(|(_, track)| idle(&track.source)).map(|(track, _)| *track).collect();
         for track in tracks {
             self.pull(cx, id, track);
+        }
+    }
+
+    /// The time has come to say or ask once more what another relay refused for a while.
+    pub(crate) fn try_again(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId) {
+        match self.rooms.get(&id).and_then(|room| room.tracks.get(&track)).map(|known| known.source) {
+            Some(Source::Client(_)) => self.announce_again(cx, id, track),
+            Some(Source::Upstream(..)) => self.pull(cx, id, track),
+            Some(Source::Here) | None => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! their tracks, and comes back to all of that when a link was lost.
 
 use conclave_federation::{
-    id::{RelayId, RoomId, TrackId},
+    id::{Instance, RelayId, RoomId, TrackId},
     io::SessionKey,
     wire::{
         code::Code,
@@ -13,6 +13,7 @@ use conclave_federation::{
 use super::{Founding, Job, Room, Side};
 use crate::{
     admit,
+    limits::{RESUBSCRIBE_MAX, RESUBSCRIBE_MIN},
     node::Write,
     relay::{Asker, Cx, Purpose, Relay, Who},
     stats::Limit,
@@ -180,20 +181,34 @@ impl Relay {
         });
     }
 
-    /// Shows the room's capability on a link, unless what was shown there is as good.
+    /// Shows the room's capability on a link, unless what was shown there is as good. A hub that did not know us until now
+    /// does not know what is published here either, and is told.
     pub(crate) fn present(&mut self, cx: &mut Cx<'_>, id: RoomId, link: SessionKey) {
-        let hub = self.rooms.get(&id).and_then(Room::hub_relay);
-        let to_hub = self.members.get(&link).is_some_and(|member| member.link().is_some() && member.link() == hub);
-        let Some(room) = self.rooms.get_mut(&id) else { return };
+        if self.show(cx, id, link) && self.is_hub_link(id, link) {
+            self.announce_own(cx, id, link);
+        }
+    }
+
+    /// As [`Relay::present`], of the capability alone. `true`: nothing that holds was shown on the link before.
+    fn show(&mut self, cx: &mut Cx<'_>, id: RoomId, link: SessionKey) -> bool {
+        let to_hub = self.is_hub_link(id, link);
+        let Some(room) = self.rooms.get_mut(&id) else { return false };
         let Some(capability) = room.capability.clone().filter(|capability| admit::is_alive(cx.now, capability.expires)) else {
-            return;
+            return false;
         };
-        if room.presented.get(&link).is_some_and(|expires| *expires >= capability.expires) {
-            return;
+        let before = room.presented.get(&link).copied();
+        if before.is_some_and(|expires| expires >= capability.expires) {
+            return false;
         }
         room.presented.insert(link, capability.expires);
         let present = Present { capability, attached: to_hub };
         self.ask(cx, link, Box::new(Request::Present(present)), Purpose::Present(id, link));
+        before.is_none_or(|expires| !admit::is_alive(cx.now, expires))
+    }
+
+    fn is_hub_link(&self, id: RoomId, link: SessionKey) -> bool {
+        let hub = self.rooms.get(&id).filter(|room| room.hub().is_none()).and_then(Room::hub_relay);
+        hub.is_some() && self.members.get(&link).and_then(crate::relay::Member::link) == hub
     }
 
     /// What the other relay said to the capability.
@@ -217,18 +232,63 @@ impl Relay {
         self.ask(cx, link, Box::new(Request::Publish(publish)), Purpose::Publish(id, track));
     }
 
+    /// Tells the hub of every track that is published here.
+    fn announce_own(&mut self, cx: &mut Cx<'_>, id: RoomId, link: SessionKey) {
+        let Some(room) = self.rooms.get(&id) else { return };
+        let own = room.tracks.iter().filter(|(_, track)| matches!(track.source, Source::Client(_)));
+        for track in own.map(|(track, _)| *track).collect::<Vec<_>>() {
+            self.announce(cx, id, track, link);
+        }
+    }
+
     /// What the hub said to a track: one that it does not list is of no use.
-    pub(crate) fn on_announced(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId, answer: &Answer) {
-        let Answer::Refused(refusal) = answer else { return };
-        let final_word = matches!(refusal.code, Code::EXISTS | Code::FULL | Code::VIOLATION);
-        let own = self.rooms.get(&id).and_then(|room| room.tracks.get(&track));
-        if let Some((alias, Source::Client(session))) = own.map(|own| (own.alias, own.source)).filter(|_| final_word) {
-            // There is no other word for "not any more" towards a publisher.
-            cx.notify(session, Notice::Unsubscribe(alias));
-            self.end_track(cx, id, track);
-            if let Some(room) = self.rooms.get_mut(&id) {
-                room.listings.remove(&track);
+    pub(crate) fn on_announced(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: Option<SessionKey>,
+        (id, track): (RoomId, TrackId),
+        answer: &Answer,
+    ) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let Some(own) = room.tracks.get_mut(&track) else { return };
+        let Source::Client(session) = own.source else { return };
+        let Answer::Refused(refusal) = answer else {
+            own.pause = RESUBSCRIBE_MIN;
+            return;
+        };
+        match refusal.code {
+            Code::EXISTS | Code::FULL | Code::VIOLATION => {
+                // There is no other word for "not any more" towards a publisher.
+                cx.notify(session, Notice::Unsubscribe(own.alias));
+                self.end_track(cx, id, track);
+                if let Some(room) = self.rooms.get_mut(&id) {
+                    room.listings.remove(&track);
+                }
             }
+            Code::RATE => {
+                self.retries.insert((cx.now.mono + own.pause, id, track));
+                own.pause = (own.pause * 2).min(RESUBSCRIBE_MAX);
+            }
+            Code::NOT_ATTACHED => {
+                // The hub does not know us any more. One new try says it of all tracks, so only the first refusal counts.
+                if link.is_some_and(|link| room.presented.remove(&link).is_some()) {
+                    self.retries.insert((cx.now.mono + own.pause, id, track));
+                    own.pause = (own.pause * 2).min(RESUBSCRIBE_MAX);
+                }
+            }
+            // The link is gone, or the call is over: both are heard otherwise.
+            _ => {}
+        }
+    }
+
+    /// It is time to tell the hub once more what is published here.
+    pub(crate) fn announce_again(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId) {
+        let Some(room) = self.rooms.get(&id).filter(|room| room.hub().is_none()) else { return };
+        let Some(link) = room.hub_relay().and_then(|hub| self.links.session(hub)) else { return };
+        if room.presented.contains_key(&link) {
+            self.announce(cx, id, track, link);
+        } else {
+            self.present(cx, id, link);
         }
     }
 
@@ -237,16 +297,8 @@ impl Relay {
         for id in self.rooms.keys().copied().collect::<Vec<_>>() {
             let Some(room) = self.rooms.get(&id) else { continue };
             if room.hub().is_none() && room.hub_relay() == Some(relay) {
-                let own: Vec<_> = room
-                    .tracks
-                    .iter()
-                    .filter(|(_, track)| matches!(track.source, Source::Client(_)))
-                    .map(|(track, _)| *track)
-                    .collect();
-                self.present(cx, id, link);
-                for track in own {
-                    self.announce(cx, id, track, link);
-                }
+                self.show(cx, id, link);
+                self.announce_own(cx, id, link);
             }
             self.pull_all(cx, id);
         }
@@ -272,14 +324,29 @@ impl Relay {
         if !matches!(room.side, Side::Follower(_)) {
             return;
         }
-        let links: Vec<_> = room.presented.keys().copied().collect();
-        let detach = Detach { room: id, instance: room.instance };
+        let links: Vec<_> = room.presented.keys().map(|link| (*link, self.is_hub_link(id, *link))).collect();
+        let instance = room.instance;
         self.clear_room(cx, id);
-        for link in links {
-            cx.notify(link, Notice::Detach(detach.clone()));
-        }
         if let Some(room) = self.rooms.remove(&id) {
             self.records.keep(room.record);
+        }
+        for (link, is_hub) in links {
+            if is_hub {
+                self.take_leave(cx, link, id, instance);
+            } else {
+                cx.notify(link, Notice::Detach(Detach { room: id, instance }));
+            }
+        }
+    }
+
+    /// Tells the hub that nobody here is in a call, if that is so. Somebody for whom it was asked already has its word after
+    /// this one would arrive: they would be let in here and be unknown there.
+    pub(crate) fn take_leave(&mut self, cx: &mut Cx<'_>, link: SessionKey, id: RoomId, instance: Instance) {
+        let is_here = self.rooms.get(&id).is_some_and(|room| room.instance == instance);
+        let is_coming =
+            |purpose: &Purpose| matches!(purpose, Purpose::Attach(_, attach) if (attach.room, attach.instance) == (id, instance));
+        if !is_here && self.members.contains_key(&link) && !self.asks.values().any(is_coming) {
+            cx.notify(link, Notice::Detach(Detach { room: id, instance }));
         }
     }
 }

@@ -230,15 +230,15 @@ impl Relay {
         answer: Answer,
     ) {
         let id = attach.room;
-        let (Some(link), Answer::Done(())) = (session, &answer) else {
-            return cx.answer(asker, answer);
-        };
+        let Some(link) = session else { return cx.answer(asker, answer) };
+        if answer != Answer::Done(()) {
+            cx.answer(asker, answer);
+            // Somebody before them was let in, and did not wait for it.
+            return self.take_leave(cx, link, id, attach.instance);
+        }
         if !self.members.contains_key(&asker.session) {
             // Gone meanwhile; the hub hears it when nobody else is here either.
-            if !self.rooms.contains_key(&id) {
-                cx.notify(link, Notice::Detach(Detach { room: id, instance: attach.instance }));
-            }
-            return;
+            return self.take_leave(cx, link, id, attach.instance);
         }
         if self.rooms.get(&id).is_none_or(|room| room.instance != attach.instance) {
             self.clear_room(cx, id);
@@ -266,7 +266,10 @@ impl Relay {
             return cx.refuse_proof(asker, code);
         }
         room.adopt(capability);
-        let links: Vec<_> = room.presented.keys().copied().collect();
+        let hub = if room.hub().is_none() { room.hub_relay() } else { None };
+        let mut links: BTreeSet<_> = room.presented.keys().copied().collect();
+        // What the hub was shown may have run out before this one came.
+        links.extend(hub.and_then(|hub| self.links.session(hub)));
         cx.answer(asker, Answer::Done(()));
         for link in links {
             self.present(cx, id, link);

@@ -282,6 +282,102 @@ fn a_follower_renews_its_capability_with_its_clients() {
     assert_eq!(world.refused(stranger, Request::Renew(fresh)), Code::NOT_ATTACHED);
 }
 
+/// Whether the hub serves a follower of the call: what the second of two who came together says is heard.
+fn is_served(world: &mut World, room: &Room, founder: usize, late: usize) -> bool {
+    world.publish(late, room, VOICE, Class::Datagram);
+    let directory = world.subscribe(founder, room, TrackId::DIRECTORY.0, Start::Current);
+    listed(&world.clients[founder].reliable_of(directory)) == [TrackId(VOICE)]
+}
+
+#[test]
+fn regression_who_is_lost_while_attaching_does_not_take_the_next_one_along() {
+    // Two clients of a relay attached at once. The session of the first broke before the hub's answer, so the relay told the
+    // hub that nobody was there, though the second's capability was on its way already: it was let in on an answer from
+    // before that word, and nothing that it published was listed, ever.
+    let mut world = World::new(2);
+    let (room, founder) = world.call(0);
+    let (first, second) = (world.client(1), world.client(1));
+    for client in [first, second] {
+        world.resolved(client, &room);
+    }
+    let tags = [first, second].map(|client| {
+        let attach = room.attach(&world.clients[client], world.unix());
+        world.send(client, Request::Attach(attach))
+    });
+    let session = world.clients[first].key.unwrap();
+    world.wires.cut(session);
+    world.run();
+    assert_eq!(world.answer(first, tags[0]), None);
+    assert_eq!(world.answer(second, tags[1]), Some(Answer::Done(())));
+    assert!(is_served(&mut world, &room, founder, second));
+}
+
+#[test]
+fn regression_who_leaves_does_not_take_along_whom_the_hub_is_being_asked_for() {
+    // The same with a first client that was let in, and left again before the hub's word on the second had come.
+    let mut world = World::new(2);
+    let (room, founder) = world.call(0);
+    let (first, second) = (world.client(1), world.client(1));
+    for client in [first, second] {
+        world.resolved(client, &room);
+    }
+    let tags = [first, second].map(|client| {
+        let attach = room.attach(&world.clients[client], world.unix());
+        world.send(client, Request::Attach(attach))
+    });
+    while world.stats(1).attached == 0 {
+        world.steps(1);
+    }
+    world.say(first, Notice::Detach(Detach { room: room.id, instance: room.instance }));
+    world.wires.hurry();
+    world.steps(1);
+    assert_eq!((world.stats(1).attached, world.answer(second, tags[1])), (0, None));
+    world.run();
+    assert_eq!(world.answer(second, tags[1]), Some(Answer::Done(())));
+    assert!(is_served(&mut world, &room, founder, second));
+}
+
+#[test]
+fn the_hub_hears_that_nobody_is_there_when_all_who_attached_are_gone() {
+    let mut world = World::new(2);
+    let (room, founder) = world.call(0);
+    let clients = [world.client(1), world.client(1)];
+    for client in clients {
+        world.resolved(client, &room);
+    }
+    for client in clients {
+        let attach = room.attach(&world.clients[client], world.unix());
+        world.send(client, Request::Attach(attach));
+    }
+    for client in clients {
+        let session = world.clients[client].key.unwrap();
+        world.wires.cut(session);
+    }
+    world.notify(founder, Notice::Detach(Detach { room: room.id, instance: room.instance }));
+    assert!(!world.resolved(founder, &room).occupied);
+    assert_eq!(world.stats(1).rooms, 0);
+}
+
+#[test]
+fn a_follower_whose_capability_had_run_out_announces_again_what_is_published_there() {
+    let mut world = World::new(2);
+    let (room, founder) = world.call(0);
+    let far = world.client(1);
+    world.resolved(far, &room);
+    let mut attach = room.attach(&world.clients[far], world.unix());
+    attach.capability = room.capability(relay_id(1), world.unix() + 60_000);
+    assert_eq!(world.ask(far, Request::Attach(attach)), Answer::Done(()));
+    let directory = world.subscribe(founder, &room, TrackId::DIRECTORY.0, Start::Current);
+    world.publish(far, &room, VOICE, Class::Datagram);
+    world.pass(Duration::from_secs(182));
+    world.publish(far, &room, VOICE + 1, Class::Datagram);
+    assert_eq!(listed(&world.clients[founder].reliable_of(directory)), [TrackId(VOICE)]);
+    let fresh = room.capability(relay_id(1), world.unix() + 1_800_000);
+    assert_eq!(world.ask(far, Request::Renew(fresh)), Answer::Done(()));
+    world.pass(Duration::from_secs(60));
+    assert_eq!(listed(&world.clients[founder].reliable_of(directory)), [TrackId(VOICE), TrackId(VOICE + 1)]);
+}
+
 #[test]
 fn clients_do_not_act_as_relays_nor_relays_as_clients() {
     let mut world = World::new(1);

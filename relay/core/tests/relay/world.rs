@@ -97,6 +97,11 @@ impl Wires {
         }
     }
 
+    /// What was said last overtakes everything that is on its way.
+    pub(crate) fn hurry(&mut self) {
+        self.queue.rotate_right(1);
+    }
+
     /// Cuts a connection without a word.
     pub(crate) fn cut(&mut self, session: SessionKey) {
         let Some((here, other, there)) = self.ends.remove(&session) else { return };
