@@ -269,12 +269,10 @@ impl Relay {
                 self.retries.insert((cx.now.mono + own.pause, id, track));
                 own.pause = (own.pause * 2).min(RESUBSCRIBE_MAX);
             }
-            Code::NOT_ATTACHED => {
-                // The hub does not know us any more. One new try says it of all tracks, so only the first refusal counts.
-                if link.is_some_and(|link| room.presented.remove(&link).is_some()) {
-                    self.retries.insert((cx.now.mono + own.pause, id, track));
-                    own.pause = (own.pause * 2).min(RESUBSCRIBE_MAX);
-                }
+            // The hub does not know us any more. One new try says it of all tracks, so only the first refusal counts.
+            Code::NOT_ATTACHED if link.is_some_and(|link| room.presented.remove(&link).is_some()) => {
+                self.retries.insert((cx.now.mono + own.pause, id, track));
+                own.pause = (own.pause * 2).min(RESUBSCRIBE_MAX);
             }
             // The link is gone, or the call is over: both are heard otherwise.
             _ => {}
