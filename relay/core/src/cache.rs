@@ -60,13 +60,14 @@ impl Cache {
         self.layers.get(&layer)?.chunks.get(at)
     }
 
-    /// A group's layer begins; a newer group replaces the older one.
+    /// A group's layer begins; a newer group replaces the older one. A layer that its publisher had ended goes on.
     pub(crate) fn begin(&mut self, header: GroupHeader) {
         if self.group.is_none_or(|group| group < header.group) {
             *self = Self { group: Some(header.group), ..Self::default() };
         }
         if self.group == Some(header.group) && !self.given_up {
-            self.layers.insert(header.layer, Layer { header, chunks: Vec::new(), done: false });
+            let layer = self.layers.entry(header.layer).or_insert_with(|| Layer { header, chunks: Vec::new(), done: false });
+            layer.done = false;
         }
     }
 
@@ -106,5 +107,43 @@ impl Cache {
         self.layers.clear();
         self.bytes = 0;
         self.given_up = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100;
+
+    fn head(group: u64, layer: u8) -> GroupHeader {
+        GroupHeader { alias: conclave_federation::id::Alias::new(7), group, layer, flags: 0, priority: 2 }
+    }
+
+    fn push(cache: &mut Cache, group: u64, layer: u8, len: usize) -> Kept {
+        cache.push(group, layer, &[Bytes::from(vec![layer; len])], MAX)
+    }
+
+    #[test]
+    fn regression_a_layer_that_begins_again_keeps_what_it_has_and_is_counted_once() {
+        // A publisher ended a layer and opened it again in the same group. What it had was thrown away and still counted, so
+        // that the bound was reached by bytes that nobody held, and giving the layer up took away more than there was.
+        let mut cache = Cache::default();
+        cache.begin(head(1, 0));
+        cache.begin(head(1, 1));
+        assert_eq!((push(&mut cache, 1, 0, 10), push(&mut cache, 1, 1, 40)), (Kept::Yes, Kept::Yes));
+        cache.end(1, 1, true);
+        cache.begin(head(1, 1));
+        assert_eq!(cache.bytes(), 50);
+        assert!(cache.layers().all(|layer| !layer.done));
+        assert_eq!(push(&mut cache, 1, 1, 40), Kept::Yes);
+        assert_eq!((cache.chunk(1, 1, 0).map(Bytes::len), cache.chunk(1, 1, 1).map(Bytes::len)), (Some(40), Some(40)));
+        cache.end(1, 1, false);
+        assert_eq!((cache.bytes(), cache.chunk(1, 1, 0)), (10, None));
+        cache.begin(head(1, 1));
+        assert_eq!(push(&mut cache, 1, 1, 90), Kept::Yes);
+        assert_eq!(cache.bytes(), 100);
+        assert_eq!(push(&mut cache, 1, 1, 1), Kept::GaveUp);
+        assert_eq!(cache.bytes(), 0);
     }
 }

@@ -232,6 +232,12 @@ impl Fanout {
         let header =
             GroupHeader { alias: self.alias, priority: header.priority.clamp(priority::AUDIO, priority::UPPER), ..*header };
         self.sources.insert(place, Source { header, head: header.encode(), started: false });
+        // Begun again after its end: where the end still waits for the path, the same stream goes on.
+        for subscriber in &mut self.subscribers {
+            for stream in subscriber.groups.iter_mut().filter(|stream| (stream.group, stream.layer) == place) {
+                stream.finish = false;
+            }
+        }
         true
     }
 
@@ -249,11 +255,7 @@ impl Fanout {
         let part_is_empty = part.bytes.is_empty();
         let chunks = [head, object_head, part.bytes];
         self.keep(place, chunks.get(1..).unwrap_or_default(), path);
-        let from = match (first, part.offset) {
-            (true, _) => 0,
-            (false, 0) => 1,
-            (false, _) => 2,
-        };
+        let from = if part.offset == 0 { 1 } else { 2 };
         let to = if part_is_empty { 2 } else { 3 };
         if part.offset == 0 {
             path.stats.fanout.record(self.subscribers.len());
@@ -263,10 +265,10 @@ impl Fanout {
             if part.group < subscriber.from_group {
                 continue;
             }
-            let stream = match subscriber.groups.iter().position(|group| (group.group, group.layer) == place) {
-                Some(stream) => stream,
+            let (stream, from) = match subscriber.groups.iter().position(|group| (group.group, group.layer) == place) {
+                Some(stream) => (stream, from),
                 None if first => match subscriber.open(&header, path) {
-                    Some(stream) => stream,
+                    Some(stream) => (stream, 0),
                     None => continue,
                 },
                 None => continue,

@@ -175,6 +175,51 @@ fn upper_layers_are_dropped_before_the_base() {
 }
 
 #[test]
+fn regression_a_layer_that_begins_again_goes_on_where_its_end_still_waits() {
+    // The publisher ended a layer and opened it again, while a slow subscriber's stream waited for its path. The head of the
+    // new stream was written into the old one, where it was read as an object, and that cost the subscriber its session.
+    let mut scene = scene(World::new(1));
+    scene.world.object(scene.camera, scene.alias, (1, 0), 0, &[0; 2_000]);
+    scene.block();
+    scene.world.object(scene.camera, scene.alias, (1, 1), 1, &[1; 2_000]);
+    scene.world.finish(scene.camera, scene.alias, (1, 1));
+    scene.world.object(scene.camera, scene.alias, (1, 1), 2, &[2; 2_000]);
+    scene.unblock();
+    scene.world.object(scene.camera, scene.alias, (1, 1), 3, &[3; 2_000]);
+    for layer in [0, 1] {
+        scene.world.finish(scene.camera, scene.alias, (1, layer));
+    }
+    let (slow, good) = (&scene.world.clients[scene.slow], &scene.world.clients[scene.good]);
+    assert_eq!(slow.objects.len(), 4);
+    assert_eq!(slow.objects, good.objects);
+    assert_eq!((slow.ended.len(), good.ended.len()), (2, 3), "each of its streams ends, and complete");
+    assert!(slow.ended.iter().all(|(_, complete)| *complete));
+}
+
+#[test]
+fn a_lost_upper_layer_is_there_again_when_it_is_opened_again_and_in_the_next_group() {
+    let mut scene = scene(World::new(1));
+    scene.block();
+    for object in 0..15 {
+        scene.world.object(scene.camera, scene.alias, (1, 0), object, &[0; 10_000]);
+        scene.world.object(scene.camera, scene.alias, (1, 1), 100 + object, &[1; 10_000]);
+    }
+    scene.unblock();
+    let upper = |scene: &Scene| {
+        let objects = scene.world.clients[scene.slow].objects.keys();
+        objects.filter(|(_, _, layer, _)| *layer == 1).map(|(_, group, _, object)| (*group, *object)).collect::<Vec<_>>()
+    };
+    scene.world.object(scene.camera, scene.alias, (1, 1), 115, &[1; 100]);
+    assert_eq!(upper(&scene), [], "its stream was given up: what follows on it is not for this one");
+    scene.world.finish(scene.camera, scene.alias, (1, 1));
+    scene.world.object(scene.camera, scene.alias, (1, 1), 116, &[1; 100]);
+    assert_eq!(upper(&scene), [(1, 116)]);
+    scene.world.object(scene.camera, scene.alias, (2, 0), 0, &[0; 100]);
+    scene.world.object(scene.camera, scene.alias, (2, 1), 1, &[1; 100]);
+    assert_eq!(upper(&scene), [(1, 116), (2, 1)]);
+}
+
+#[test]
 fn a_path_that_takes_a_little_at_a_time_gets_whole_objects_in_order() {
     let mut scene = scene(World::new(1));
     scene.block();

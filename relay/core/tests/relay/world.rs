@@ -624,14 +624,14 @@ impl World {
 
     pub(crate) fn finish(&mut self, client: usize, alias: Alias, (group, layer): (u64, u8)) {
         let session = self.clients[client].key.unwrap();
-        let stream = self.clients[client].out[&(alias, group, layer)];
+        let stream = self.clients[client].out.remove(&(alias, group, layer)).unwrap();
         self.wires.finish(session, stream);
         self.run();
     }
 
     pub(crate) fn reset(&mut self, client: usize, alias: Alias, (group, layer): (u64, u8)) {
         let session = self.clients[client].key.unwrap();
-        let stream = self.clients[client].out[&(alias, group, layer)];
+        let stream = self.clients[client].out.remove(&(alias, group, layer)).unwrap();
         self.wires.reset(session, stream, Code::LATE);
         self.run();
     }
