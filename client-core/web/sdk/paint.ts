@@ -1,5 +1,7 @@
 /** Pictures on canvases, each at its time. When several are due, the newest wins. */
 
+import type { Surface } from "./brush.js";
+
 /** Pictures that wait for their time, per track: a third of a second. Decoders have few buffers to lend. */
 const WAITING = 10;
 
@@ -16,33 +18,10 @@ export interface Picture {
 
 /** What becomes of pictures. */
 export interface Painted {
-  /** A picture was drawn. `sized` when it is the first, or its size differs from the one before. */
+  /** A picture is on its way to a canvas. `sized` when it is the first, or its size differs from the one before. */
   shown(picture: Picture, sized: boolean): void;
-  /** A picture was not drawn: a newer one was due as well. */
+  /** A picture was not drawn: a newer one was due as well, or the canvas is behind. */
   overtaken(): void;
-}
-
-/** A canvas that this worker draws on. */
-export class Surface {
-  readonly #canvas: OffscreenCanvas;
-  readonly #context: OffscreenCanvasRenderingContext2D | null;
-
-  constructor(canvas: OffscreenCanvas) {
-    this.#canvas = canvas;
-    this.#context = canvas.getContext("2d", { alpha: false });
-  }
-
-  draw(frame: VideoFrame): void {
-    if (this.#canvas.width !== frame.displayWidth || this.#canvas.height !== frame.displayHeight) {
-      this.#canvas.width = frame.displayWidth;
-      this.#canvas.height = frame.displayHeight;
-    }
-    this.#context?.drawImage(frame, 0, 0);
-  }
-
-  clear(): void {
-    this.#context?.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
-  }
 }
 
 /** Shows the pictures of one track on every canvas that is given for it. */
@@ -130,13 +109,15 @@ export class Painter {
     }
     if (newest !== undefined) {
       const { frame } = newest;
-      for (const surface of this.#surfaces.values()) {
-        surface.draw(frame);
+      const drawn = [...this.#surfaces.values()].filter((surface) => surface.draw(frame));
+      if (drawn.length > 0) {
+        const size = `${String(frame.displayWidth)}x${String(frame.displayHeight)}`;
+        const sized = size !== this.#size;
+        this.#size = size;
+        this.#painted.shown(newest, sized);
+      } else {
+        this.#painted.overtaken();
       }
-      const size = `${String(frame.displayWidth)}x${String(frame.displayHeight)}`;
-      const sized = size !== this.#size;
-      this.#size = size;
-      this.#painted.shown(newest, sized);
       frame.close();
     }
     this.#arm();

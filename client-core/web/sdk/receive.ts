@@ -1,10 +1,11 @@
 /** Everything that is received: a decoder for each track, and the canvases they are shown on. */
 
+import { Brush, Surface } from "./brush.js";
 import type { PictureItem, SoundItem } from "./core.js";
 import { Received } from "./counters.js";
 import { SoundDecoder } from "./decode-sound.js";
 import { PictureDecoder } from "./decode.js";
-import { Painter, Surface } from "./paint.js";
+import { Painter } from "./paint.js";
 import type { Track, TrackStats } from "./types.js";
 
 /** What this part tells. */
@@ -26,6 +27,8 @@ export class Incomings {
   readonly #tracks = new Map<string, Incoming>();
   readonly #painters = new Map<string, Painter>();
   readonly #surfaces = new Map<number, Surface>();
+  /** Made with the first canvas. */
+  #brush: Brush | undefined;
 
   constructor(player: MessagePort, receiver: Receiver) {
     this.#player = player;
@@ -103,7 +106,9 @@ export class Incomings {
   /** Shows a track on a canvas, which may come before the track itself is known. */
   show(participant: number, track: bigint, canvas: number, surface: OffscreenCanvas | undefined): void {
     if (surface !== undefined) {
-      this.#surfaces.set(canvas, new Surface(surface));
+      this.#brush ??= new Brush();
+      this.#brush.add(canvas, surface);
+      this.#surfaces.set(canvas, new Surface(this.#brush, canvas));
     }
     const known = this.#surfaces.get(canvas);
     if (known === undefined) {
@@ -131,6 +136,7 @@ export class Incomings {
       this.#leave(key, painter, canvas);
     }
     this.#surfaces.delete(canvas);
+    this.#brush?.discard(canvas);
   }
 
   stats(): TrackStats[] {
@@ -139,6 +145,9 @@ export class Incomings {
 
   close(): void {
     this.keep([]);
+    this.#brush?.close();
+    this.#brush = undefined;
+    this.#surfaces.clear();
   }
 
   #leave(key: string, painter: Painter, canvas: number): void {
