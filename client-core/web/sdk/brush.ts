@@ -8,7 +8,8 @@ export type BrushOrder =
   | { readonly canvas: number; readonly surface: OffscreenCanvas }
   | { readonly canvas: number; readonly frame: VideoFrame }
   | { readonly canvas: number; readonly clear: true }
-  | { readonly canvas: number; readonly discard: true };
+  | { readonly canvas: number; readonly discard: true }
+  | { readonly end: true };
 
 /** What it answers: a picture is on its canvas. */
 export interface Drawn {
@@ -62,9 +63,10 @@ export class Brush {
     this.#order({ canvas, discard: true }, []);
   }
 
+  /** Ends the worker when it has closed the pictures that are on their way: nobody else could. */
   close(): void {
-    this.#worker.terminate();
     this.#underWay.clear();
+    this.#order({ end: true }, []);
   }
 
   #order(order: BrushOrder, transfer: Transferable[]): void {

@@ -19,6 +19,10 @@ function draw({ canvas, context }: Sheet, frame: VideoFrame): void {
 
 self.onmessage = (event: MessageEvent<BrushOrder>): void => {
   const order = event.data;
+  if ("end" in order) {
+    self.close();
+    return;
+  }
   const sheet = sheets.get(order.canvas);
   if ("surface" in order) {
     sheets.set(order.canvas, { canvas: order.surface, context: order.surface.getContext("2d", { alpha: false }) });
