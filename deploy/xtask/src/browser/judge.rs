@@ -309,6 +309,7 @@ pub(crate) fn measured(seen: &Seen) -> String {
         "\n  Sound that ran dry: {} times at Ada, {} at Bo, {} at Cy\n",
         seen.three.ada.stats.audio_underruns, seen.three.bo.stats.audio_underruns, seen.tcp.stats.audio_underruns
     );
+    let _ = writeln!(text, "  Pictures that were left to the garbage collector: {}\n", seen.unclosed);
     text
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) three: Three,
     pub(crate) tcp: OverTcp,
     pub(crate) recorded: Both<Recorded>,
+    /// Pictures that were left to the garbage collector, of the pages or of the test's own camera.
+    pub(crate) unclosed: u64,
     /// Errors on the pages' consoles, and those that nobody caught.
     pub(crate) complaints: Vec<String>,
 }
