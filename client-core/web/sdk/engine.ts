@@ -3,7 +3,7 @@
  * said. Every input is followed by a step; the steps of one turn are one.
  */
 
-import type { Core, Item, PictureItem } from "./core.js";
+import type { AnyTrack, Core, Item, PictureItem } from "./core.js";
 import { DialError, type Dialler } from "./dial.js";
 import { words } from "./errors.js";
 import type { FromWorker, PlayerReport, PublishOrder } from "./messages.js";
@@ -129,7 +129,7 @@ export class Engine {
       audioUnderruns: this.#player.underruns,
       targetMs: this.#player.targetMs,
       bufferedMs: this.#player.bufferedMs,
-      core: this.#over ? {} : (this.#core.stats() as Record<string, unknown>),
+      core: this.#over ? {} : { ...this.#core.stats() },
     };
     return {
       ...stats,
@@ -244,12 +244,14 @@ export class Engine {
         this.#event({ ...item, tracks: item.tracks.filter(playable) });
         return;
       case "trackPublished":
-      case "trackChanged":
-        if (playable(item.track)) {
-          this.#incomings.add(item.track);
-          this.#event(item);
+      case "trackChanged": {
+        const { event, track } = item;
+        if (playable(track)) {
+          this.#incomings.add(track);
+          this.#event({ event, track });
         }
         return;
+      }
       case "trackUnpublished":
         this.#incomings.remove(item.participant, item.track);
         this.#event(item);
@@ -357,7 +359,7 @@ export class Engine {
 }
 
 /** Tracks of data, and of codecs for programs, are none that a page shows. */
-function playable(track: Track): boolean {
+function playable(track: AnyTrack): track is Track {
   return KINDS.has(track.kind) && CODECS.has(track.codec);
 }
 

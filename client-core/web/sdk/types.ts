@@ -55,7 +55,7 @@ export interface Carrier {
   readonly hub: boolean;
   /** The relay this page is connected to. */
   readonly entry: boolean;
-  /** How many tracks of participants it brings. */
+  /** How many participants send through it. */
   readonly publishers: number;
 }
 

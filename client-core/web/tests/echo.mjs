@@ -6,7 +6,6 @@
 //   node echo.mjs '{"chromium": .., "link": ".."}'   prints one line of JSON
 
 import { chromium } from "playwright-core";
-import { setTimeout as pause } from "node:timers/promises";
 
 import { acoustics } from "./acoustics.mjs";
 import { median } from "./measure.mjs";
@@ -87,7 +86,7 @@ async function listen({ chromium: executablePath, link, env, isCancelled }) {
     const { asked, settings } = await page.evaluate(() => ({ asked: globalThis.echoTest.asked, settings: globalThis.echoTest.settings }));
     const muted = await page.getAttribute("#mute", "data-state");
     await page.click("#leave");
-    await pause(500);
+    await page.waitForSelector("#over[data-kind=left]");
     return { played, microphone, pieces: spoken.length, muted, asked: asked.filter(({ audio }) => audio).map(({ audio }) => audio.echoCancellation), settings };
   } finally {
     await browser.close();

@@ -43,6 +43,13 @@ pub(crate) async fn wait_for<T>(room: &Room, what: &str, mut found: impl FnMut(&
     in_time(what, search).await
 }
 
+/// The pace of a camera and a microphone: something to send every 20 ms. A slow machine skips, and never sends a burst.
+pub(crate) fn encoder() -> tokio::time::Interval {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pace
+}
+
 /// A test that waits in vain says for what.
 pub(crate) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(40), waiting).await.unwrap_or_else(|_| panic!("waited too long for {what}"))

@@ -9,7 +9,7 @@ use conclave::{
 };
 
 use crate::{
-    create, in_time, join,
+    create, encoder, in_time, join,
     relay::{Relay, relays},
     wait_for,
 };
@@ -53,11 +53,12 @@ async fn a_call(alder: &Relay, birch: &Relay) {
     let (mut heard, mut seen) = (0_u32, 0_u32);
     // What nobody takes yet is dropped, as in any call: until the first frame is there, they are sent again.
     let sending = async {
+        let mut pace = encoder();
         loop {
             for frame in pictures(10) {
                 camera.write(frame).await.expect("the room goes on");
                 voice.write(Frame::key(Bytes::from_static(&[0xf8, 0xff, 0xfe]))).await.expect("the room goes on");
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                pace.tick().await;
             }
         }
     };
@@ -196,10 +197,11 @@ async fn a_wish_for_a_key_frame_reaches_the_publisher_on_the_other_relay() {
     let camera = host.publish(Track::camera("face", Codec::Vp8, 320, 180)).await.expect("a track");
     let guest = join(&link, &birch, "Guest").await;
     let frame = async {
+        let mut pace = encoder();
         loop {
             for frame in pictures(5) {
                 camera.write(frame).await.expect("the room goes on");
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                pace.tick().await;
             }
         }
     };

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use crate::{
-    create, in_time,
+    create, encoder, in_time,
     relay::{Relay, relays},
     wait_for,
 };
@@ -80,13 +80,14 @@ async fn send_until(room: &Room, until: impl Future<Output = ()>) {
     let camera = room.publish(Track::camera("face", Codec::Vp8, 320, 180)).await.expect("a track");
     let voice = room.publish(Track::audio("voice")).await.expect("a track");
     let sending = async {
+        let mut pace = encoder();
         loop {
             for n in 0..10 {
                 let payload = Bytes::from(vec![n; 3_000]);
                 let frame = if n == 0 { Frame::key(payload) } else { Frame::delta(payload) };
                 camera.write(frame).await.expect("the room goes on");
                 voice.write(Frame::key(Bytes::from_static(&[0xf8, 0xff, 0xfe]))).await.expect("the room goes on");
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                pace.tick().await;
             }
         }
     };

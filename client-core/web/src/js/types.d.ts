@@ -62,7 +62,7 @@ export interface Carrier {
     address?: string;
     hub: boolean;
     entry: boolean;
-    /** How many participants' tracks come from it. */
+    /** How many participants send through it. */
     publishers: number;
 }
 
