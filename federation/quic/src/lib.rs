@@ -22,7 +22,7 @@
 //!   flow control slows the remote down;
 //! - a write takes what fits now and never waits; [`Net::Writable`](conclave_federation::io::Net::Writable) follows;
 //! - a relay is the Ed25519 key in its certificate, proved by the handshake; TLS 1.3 only, nothing is resumed, no
-//!   certificate is asked of those who dial, and the hybrid X25519MLKEM768 is preferred;
+//!   certificate is asked of those who dial; relays prefer the hybrid X25519MLKEM768, and diallers offer nothing else;
 //! - each bound is a constant of `config` or a field of [`Limits`]; a bound that is reached is counted in [`Counters`];
 //! - bad manners, and a bug while serving one session, end that session and no other.
 //!

@@ -15,7 +15,7 @@ use rustls::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs::kx_group},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -45,10 +45,19 @@ const PKCS8_MIDDLE: [u8; 3] = [0x81, 0x21, 0x00];
 /// An Ed25519 public key in a certificate (RFC 8410): the bytes before it.
 const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// aws-lc-rs, TLS 1.3 suites only; X25519MLKEM768 is the first group that is offered and chosen.
-fn provider() -> Arc<CryptoProvider> {
+/// What those who dial offer: the hybrid and nothing else. Whoever speaks `conclave/1` has it, and a group that is not offered
+/// cannot be fallen back to.
+static OFFERED: &[&dyn SupportedKxGroup] = &[kx_group::X25519MLKEM768];
+
+/// What relays accept, best first: the hybrid wherever a key for it is sent. The curves are for browsers, which choose by themselves.
+static ACCEPTED: &[&dyn SupportedKxGroup] =
+    &[kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+
+/// aws-lc-rs, TLS 1.3 suites only, and these groups.
+fn provider(groups: &[&'static dyn SupportedKxGroup]) -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+    provider.kx_groups = groups.to_vec();
     Arc::new(provider)
 }
 
@@ -118,7 +127,7 @@ fn server_tls(key: &SigningKey, web: Option<(&'static [u8], &WebIdentity)>) -> R
     rows.extend(web.map(|(alpn, identity)| (alpn, Shown::Web(identity.clone()))));
     let presented = Presented { rows };
     let protocols = presented.protocols();
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider(ACCEPTED))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|_| Unusable)?
         .with_no_client_auth()
@@ -146,7 +155,7 @@ pub(crate) fn server(key: &SigningKey, web: Option<&WebIdentity>) -> Result<Quic
 }
 
 fn client_tls(verifier: Arc<KeyCheck>, alpn: &[u8]) -> Result<rustls::ClientConfig, Unusable> {
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider(OFFERED))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|_| Unusable)?
         .dangerous()
@@ -190,7 +199,7 @@ pub(crate) struct KeyCheck {
 
 impl KeyCheck {
     pub(crate) fn new(expected: Option<RelayId>) -> Arc<Self> {
-        Arc::new(Self { expected, met: OnceLock::new(), provider: provider() })
+        Arc::new(Self { expected, met: OnceLock::new(), provider: provider(OFFERED) })
     }
 
     /// Whom the handshake met; `None` when it never came to a certificate.
@@ -271,5 +280,7 @@ pub(crate) fn exporter_of(connection: &rustls::ClientConnection) -> Option<[u8; 
     connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).ok()
 }
 
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod tests;

@@ -62,7 +62,7 @@ async fn reach(address: SocketAddr, name: &str, relay: Option<RelayId>) -> Resul
     Ok(Reached { pipe: pipe.with_remote(address), relay, exporter })
 }
 
-async fn shake(socket: TcpStream, relay: Option<RelayId>) -> Result<(TlsStream<TcpStream>, RelayId), DialError> {
+pub(crate) async fn shake(socket: TcpStream, relay: Option<RelayId>) -> Result<(TlsStream<TcpStream>, RelayId), DialError> {
     let check = KeyCheck::new(relay);
     let config = tls::client_of_tcp(Arc::clone(&check)).map_err(|_| DialError::NotConclave)?;
     let name = ServerName::try_from(tls::NOT_A_NAME).map_err(|_| DialError::NotConclave)?;

@@ -64,6 +64,45 @@ fn the_key_exchange_is_hybrid_and_the_relay_is_met() {
     assert!(server.peer_certificates().is_none(), "those who dial are not asked for a certificate");
 }
 
+/// A handshake of a relay as it is with somebody who offers these groups.
+fn offering(groups: &[&'static dyn SupportedKxGroup]) -> Result<NamedGroup, Error> {
+    let (key, id) = relay(7);
+    let mut client = rustls::ClientConfig::builder_with_provider(provider(groups))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(KeyCheck::new(Some(id)))
+        .with_no_client_auth();
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    let (mut client, mut server) = pair(server_tls(&key, None).unwrap(), client);
+    shake(&mut client, &mut server)?;
+    Ok(server.negotiated_key_exchange_group().unwrap().name())
+}
+
+#[test]
+fn a_relay_chooses_the_hybrid_wherever_a_key_for_it_is_sent_and_a_curve_only_where_none_is() {
+    assert_eq!(offering(&[kx_group::X25519MLKEM768, kx_group::X25519]), Ok(NamedGroup::X25519MLKEM768));
+    // Listed, without a key: TLS spares the round trip of asking for one.
+    assert_eq!(offering(&[kx_group::X25519, kx_group::X25519MLKEM768]), Ok(NamedGroup::X25519));
+    assert_eq!(offering(&[kx_group::SECP256R1, kx_group::X25519]), Ok(NamedGroup::X25519));
+    assert!(offering(&[kx_group::MLKEM1024]).is_err(), "nothing in common");
+}
+
+#[test]
+fn whoever_dials_offers_the_hybrid_and_nothing_else() {
+    let (key, id) = relay(7);
+    let shown = Presented { rows: vec![(ALPN, Shown::Relay(Arc::new(certified(&key).unwrap())))] };
+    let mut server = rustls::ServerConfig::builder_with_provider(provider(&[kx_group::X25519, kx_group::SECP256R1]))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    let (mut client, mut server) = pair(server, client_tls(KeyCheck::new(Some(id)), ALPN).unwrap());
+    shake(&mut client, &mut server).unwrap_err();
+    assert!(client.negotiated_key_exchange_group().is_none());
+}
+
 #[test]
 fn another_key_than_expected_ends_the_handshake() {
     let (key, _) = relay(7);
@@ -185,7 +224,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, dss, &provider().signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(message, certificate, dss, &provider(OFFERED).signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
