@@ -382,6 +382,20 @@ impl Client {
                 joined.request_key_frame(participant, track, ctx);
                 Next::Stay
             }),
+            command @ (Command::Admit { .. }
+            | Command::Refuse { .. }
+            | Command::SetMode(_)
+            | Command::Remove { .. }
+            | Command::RotateLink
+            | Command::MakeHost { .. }
+            | Command::DropHost { .. }
+            | Command::EndForAll
+            | Command::Vote { .. }
+            | Command::SetHistory { .. }) => match &self.state {
+                State::Joined(_) => self.with_joined(now, outlet, |joined, ctx| joined.govern(&command, ctx)),
+                State::Enter(_) => self.core.warn(Warning::NotInRoom),
+                State::Over => {}
+            },
             Command::Leave => match &self.state {
                 State::Joined(_) => self.with_joined(now, outlet, Joined::leave),
                 State::Enter(_) | State::Over => self.end(Ended::Left, outlet),

@@ -22,7 +22,7 @@
 //! ```
 //! use conclave_client_core::{
 //!     Client,
-//!     api::{Command, Config, CreateRoom, Entry, Input, Profile},
+//!     api::{Command, Config, CreateRoom, Entry, Input, Mode, Profile},
 //! };
 //! use conclave_federation::io::{Machine, Output};
 //! # use conclave_federation::{io::*, wire::code::Code};
@@ -43,7 +43,7 @@
 //!     profile: Profile { name: "Guest".to_owned() },
 //!     entry: Entry { relay: None, addresses: vec!["relay.example:4433".to_owned()] },
 //! };
-//! let mut client = Client::create(config, CreateRoom { title: "Tuesday".to_owned(), max_members: 50 });
+//! let mut client = Client::create(config, CreateRoom { title: "Tuesday".to_owned(), max_members: 50, mode: Mode::Open });
 //! loop {
 //!     match client.poll(now, &mut outlet) {
 //!         Output::Do(event) => println!("{event:?}"),

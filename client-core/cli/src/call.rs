@@ -20,7 +20,10 @@ use crate::{
     output::Output,
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
-    said::{Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, connection, departure, kind, transport},
+    said::{
+        Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, Who, connection, departure, kind, misdeed, mode,
+        transport,
+    },
     stop::Stop,
     tally::{Tally, millis},
 };
@@ -237,8 +240,8 @@ impl<'a> Running<'a> {
         self.out.say(&Said::Report(report));
         match (ended, self.trouble) {
             (Ended::Failed(failure), _) => Err(failure.into()),
-            (Ended::Left, Some(trouble)) => Err(trouble),
-            (Ended::Left, None) => Ok(()),
+            (Ended::Left | Ended::CallEnded, Some(trouble)) => Err(trouble),
+            (Ended::Left | Ended::CallEnded, None) => Ok(()),
         }
     }
 
@@ -304,6 +307,24 @@ impl<'a> Running<'a> {
             }
             Event::Carriers(carriers) => {
                 self.out.say(&Said::Carriers { carriers: carriers.iter().map(Carrying::from).collect() });
+            }
+            Event::Knock { request, name, code, old_link } => {
+                self.out.say(&Said::Knock { request: request.to_string(), name, code, old_link });
+            }
+            Event::KnockGone { request } => self.out.say(&Said::KnockGone { request: request.to_string() }),
+            Event::LinkChanged { link } => self.out.say(&Said::LinkChanged { link: link.to_string() }),
+            Event::ModeChanged { mode: now, by } => {
+                let name = by.map(|by| self.name(by)).unwrap_or_default();
+                self.out.say(&Said::ModeChanged { mode: mode(now), participant: by.map(Who::from), name });
+            }
+            Event::HostsChanged { hosts } => {
+                let names = hosts.iter().map(|host| self.name(*host)).collect();
+                self.out.say(&Said::HostsChanged { hosts: hosts.into_iter().map(Who::from).collect(), names });
+            }
+            Event::LastHost => self.out.say(&Said::LastHost),
+            Event::Misbehaved { participant, what } => {
+                let name = self.name(participant);
+                self.out.say(&Said::Misbehaved { participant: participant.into(), name, what: misdeed(what) });
             }
             Event::Warning(warning) => self.warn(warning.to_string()),
             // Taken where events are taken.

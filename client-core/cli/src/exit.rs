@@ -69,9 +69,8 @@ fn exit_of(failure: &RoomFailure) -> Exit {
             | ClientError::UnknownHub { .. }
             | ClientError::Refused { .. }
             | ClientError::NobodyAnswered
-            | ClientError::Declined
+            | ClientError::Declined { .. }
             | ClientError::NobodyThere
-            | ClientError::Full
             | ClientError::Removed => Exit::Refused,
         },
     }

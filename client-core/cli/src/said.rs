@@ -1,7 +1,8 @@
 //! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
 
 use conclave::{
-    Carrier, Codec, ConnectionState, Departure, Kind, Participant, ParticipantId, Presence, RemoteTrack, TrackId, Transport,
+    Carrier, Codec, ConnectionState, Departure, Kind, Misdeed, Mode, Participant, ParticipantId, Presence, RemoteTrack, TrackId,
+    Transport,
 };
 use serde::Serialize;
 
@@ -30,6 +31,13 @@ pub(crate) enum Said {
     Epoch { epoch: u64, safety_code: String, committed: bool },
     Connection { state: &'static str, again: bool, transport: Option<&'static str> },
     Carriers { carriers: Vec<Carrying> },
+    Knock { request: String, name: String, code: String, old_link: bool },
+    KnockGone { request: String },
+    LinkChanged { link: String },
+    ModeChanged { mode: &'static str, participant: Option<Who>, name: String },
+    HostsChanged { hosts: Vec<Who>, names: Vec<String> },
+    LastHost,
+    Misbehaved { participant: Who, name: String, what: &'static str },
     Warning { text: String },
     Stats(Stats),
     Report(Report),
@@ -234,7 +242,23 @@ pub(crate) const fn departure(how: Departure) -> &'static str {
     match how {
         Departure::Left => "left",
         Departure::Reaped => "reaped",
+        Departure::Removed { .. } => "removed",
         Departure::Moved => "moved",
+    }
+}
+
+pub(crate) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Open => "open",
+        Mode::Knock => "knock",
+        Mode::Locked => "locked",
+    }
+}
+
+pub(crate) const fn misdeed(what: Misdeed) -> &'static str {
+    match what {
+        Misdeed::Junk => "junk",
+        Misdeed::Fault => "fault",
     }
 }
 
@@ -252,5 +276,6 @@ pub(crate) const fn connection(state: ConnectionState) -> &'static str {
         ConnectionState::Connected => "connected",
         ConnectionState::Reconnecting => "reconnecting",
         ConnectionState::ControlLost => "control_lost",
+        ConnectionState::SendingStopped => "sending_stopped",
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::ParticipantChanged(person) => format!("{} is back", shown(person)),
         Said::ParticipantLeft { name, how: "left", .. } => format!("{} left", printable(name)),
         Said::ParticipantLeft { name, how: "moved", .. } => format!("{} comes back on another line", printable(name)),
+        Said::ParticipantLeft { name, how: "removed", .. } => format!("{} was removed", printable(name)),
         Said::ParticipantLeft { name, .. } => format!("{} is gone: nothing was heard for too long", printable(name)),
         Said::Published { label, .. } => format!("you publish {}", printable(label)),
         Said::TrackPublished(track) => format!("{} publishes {}", printable(&track.name), track.kind),
@@ -38,6 +39,32 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::Connection { state: "control_lost", .. } => {
             "nothing is heard of the others: the room's hub is out of reach".to_owned()
         }
+        Said::Connection { state: "sending_stopped", .. } => {
+            "nothing is heard of the others for a minute: nothing is sent until somebody is".to_owned()
+        }
+        Said::Knock { request, name, code, old_link } => {
+            let badge = if *old_link { ", with an old link" } else { "" };
+            format!(
+                "{} asks to come in (code {}{badge}): /admit {request} or /refuse {request}",
+                printable(name),
+                printable(code)
+            )
+        }
+        Said::KnockGone { request } => format!("{request} does not ask any more"),
+        Said::LinkChanged { link } => format!("the link is another one now: {link}"),
+        Said::ModeChanged { mode, name, .. } => match (*mode, name.as_str()) {
+            (mode, "") => format!("the room is {} now", moded(mode)),
+            (mode, name) => format!("{} made the room {}", printable(name), moded(mode)),
+        },
+        Said::HostsChanged { names, .. } => {
+            format!("hosts now: {}", names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", "))
+        }
+        Said::LastHost => "you are the last host: /host somebody else first, /end the call for all, or leave again".to_owned(),
+        Said::Misbehaved { name, what, .. } => {
+            let what =
+                if *what == "junk" { "sends what the room's rules do not allow" } else { "sent what some could not apply" };
+            format!("{} {what}: /remove them if it goes on", printable(name))
+        }
         Said::Connection { .. } | Said::Carriers { .. } | Said::Stats(_) => return None,
         Said::Warning { text } => format!("note: {}", printable(text)),
         Said::Report(report) => summary(report)?,
@@ -45,6 +72,14 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         // The sentence goes to standard error.
         Said::Ended { ok: false, .. } => return None,
     })
+}
+
+fn moded(mode: &str) -> &'static str {
+    match mode {
+        "open" => "open to whoever has the link",
+        "knock" => "one where hosts let in",
+        _ => "locked",
+    }
 }
 
 fn entered(joined: &Joined) -> String {

@@ -218,6 +218,7 @@ impl<O: Observer> Task<O> {
                 self.audit();
                 return Err(match ended {
                     api::Ended::Left => Ended::Left,
+                    api::Ended::CallEnded => Ended::CallEnded,
                     api::Ended::Failed(error) => Ended::Failed(error.into()),
                 });
             }
@@ -236,8 +237,18 @@ impl<O: Observer> Task<O> {
             E::Chat { from, id, text, unix_ms } => Event::Chat { from, id, text, unix_ms },
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Carriers(carriers) => Event::Carriers(carriers),
+            // Whoever waits for the room has no handle of it yet.
+            E::Waiting { .. } => return Ok(()),
+            E::Knock { request, name, code, old_link } => Event::Knock { request, name, code, old_link },
+            E::KnockGone { request } => Event::KnockGone { request },
+            E::LinkChanged { link } => Event::LinkChanged { link },
+            E::ModeChanged { mode, by } => Event::ModeChanged { mode, by },
+            E::HostsChanged { hosts } => Event::HostsChanged { hosts },
+            E::LastHost => Event::LastHost,
+            E::Misbehaved { participant, what } => Event::Misbehaved { participant, what },
             E::Connection(state) => {
-                let is_up = matches!(state, ConnectionState::Connected | ConnectionState::ControlLost);
+                let is_up =
+                    matches!(state, ConnectionState::Connected | ConnectionState::ControlLost | ConnectionState::SendingStopped);
                 Event::Connection { state, transport: self.transport.filter(|_| is_up) }
             }
             E::Warning(warning) => Event::Warning(warning),

@@ -1,8 +1,13 @@
 //! What happens in a room, typed and complete: first the whole state, then what changes.
 
-use conclave_client_core::api::{
-    Carrier, ConnectionState, Departure, InFrame, OpenError, Participant, ParticipantId, RemoteTrack, Warning,
+use conclave_client_core::{
+    api::{
+        Carrier, ConnectionState, Departure, InFrame, Misdeed, Mode, OpenError, Participant, ParticipantId, RemoteTrack,
+        RequestId, Warning,
+    },
+    link::Link,
 };
+
 use conclave_federation::id::TrackId;
 use conclave_quic::Transport;
 
@@ -110,6 +115,49 @@ pub enum Event {
     },
     /// Which relays carry the call now, all of them each time: ours first.
     Carriers(Vec<Carrier>),
+    /// To hosts: somebody asks to come in, and it is for a host to let them.
+    Knock {
+        /// Which request; it stays the same while they wait.
+        request: RequestId,
+        /// What they call themselves; nobody checked it.
+        name: String,
+        /// Words made of their key. Whoever asks has the same on their screen: to be compared over the telephone.
+        code: String,
+        /// Whether their link is from before somebody was removed, or the link was changed.
+        old_link: bool,
+    },
+    /// A request needs no answer any more: answered by a host, or given up.
+    KnockGone {
+        /// Which.
+        request: RequestId,
+    },
+    /// The room has a new link: who was here needs none, and the old one leads to the waiting room.
+    LinkChanged {
+        /// What to give to others now.
+        link: Link,
+    },
+    /// Others are let in differently now.
+    ModeChanged {
+        /// How.
+        mode: Mode,
+        /// Whose doing it was, if that is known.
+        by: Option<ParticipantId>,
+    },
+    /// Other participants have a host's rights now; each of them is told by [`Event::ParticipantChanged`] as well.
+    HostsChanged {
+        /// Those who have.
+        hosts: Vec<ParticipantId>,
+    },
+    /// We asked to leave, are the last host, and others are here. Make one of them a host, or end the call for all; leaving
+    /// again leaves all the same.
+    LastHost,
+    /// To hosts: somebody did what no honest client does.
+    Misbehaved {
+        /// Who.
+        participant: ParticipantId,
+        /// What.
+        what: Misdeed,
+    },
     /// Something that people should know, and that ends nothing.
     Warning(Warning),
     /// The last event.
@@ -121,6 +169,8 @@ pub enum Event {
 pub enum Ended {
     /// As asked.
     Left,
+    /// A host ended the call for everybody.
+    CallEnded,
     /// It could not go on.
     Failed(Failure),
 }

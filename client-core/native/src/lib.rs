@@ -42,8 +42,8 @@ mod track;
 
 pub use conclave_client_core::{
     api::{
-        Carrier, ClientError, Codec, ConnectionState, Departure, InFrame, Kind, LocalTrack, Media, OpenError, Participant,
-        ParticipantId, Presence, RemoteTrack, Warning,
+        Carrier, ClientError, Codec, ConnectionState, DeclineReason, Departure, InFrame, Kind, LocalTrack, Media, Misdeed, Mode,
+        OpenError, Participant, ParticipantId, Presence, RemoteTrack, RequestId, Warning,
     },
     link::{Link, LinkError},
 };

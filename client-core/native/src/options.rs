@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use conclave_client_core::api::CreateRoom;
+use conclave_client_core::api::{CreateRoom, Mode};
 use conclave_federation::limits::MAX_LEAVES;
 
 use crate::entry::EntryRelay;
@@ -70,7 +70,7 @@ impl CreateOptions {
     /// A room whose hub is this relay, entered through it at once; `options` say as whom.
     #[must_use]
     pub fn at(entry: EntryRelay, options: Options) -> Self {
-        Self { room: CreateRoom { title: String::new(), max_members: MAX_LEAVES }, entry, options }
+        Self { room: CreateRoom { title: String::new(), max_members: MAX_LEAVES, mode: Mode::Open }, entry, options }
     }
 
     /// What participants see above the call; relays do not. Cut to 128 bytes.

@@ -55,7 +55,12 @@ impl Tracks {
             | Warning::SubscribeRefused(_)
             | Warning::Rejoined
             | Warning::HistoryMismatch
-            | Warning::RecordMismatch => return false,
+            | Warning::RecordMismatch
+            | Warning::NotHost
+            | Warning::Gone
+            | Warning::NotInRoom
+            | Warning::NotAllowed(_)
+            | Warning::NotChanged => return false,
         };
         let Some(track) = self.tracks.iter().find(|(_, published)| published.reply.is_some()).map(|(track, _)| *track) else {
             return false;

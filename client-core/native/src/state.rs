@@ -44,6 +44,13 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::FrameRefused { .. }
         | Event::Chat { .. }
         | Event::Carriers(_)
+        | Event::Knock { .. }
+        | Event::KnockGone { .. }
+        | Event::LinkChanged { .. }
+        | Event::ModeChanged { .. }
+        | Event::HostsChanged { .. }
+        | Event::LastHost
+        | Event::Misbehaved { .. }
         | Event::Warning(_)
         | Event::Ended(_) => {}
     }

@@ -32,6 +32,21 @@ pub enum Warning {
     /// The hub showed two histories, or a chain that does not fit.
     #[error("the hub showed a history of the room that does not fit the one seen before: compare the safety codes")]
     HistoryMismatch,
+    /// A host's matter.
+    #[error("only a host can do that: ask one of them")]
+    NotHost,
+    /// Somebody who is not here, or nobody who waits.
+    #[error("they are not here any more")]
+    Gone,
+    /// Before joining, or while the way back is being looked for.
+    #[error("this needs a room: try again when you are in it")]
+    NotInRoom,
+    /// A change of the room that its rules do not allow.
+    #[error("the room does not allow that: {0}")]
+    NotAllowed(&'static str),
+    /// A change of the room that could not be made.
+    #[error("the room could not be changed now: try again in a moment")]
+    NotChanged,
     /// The box of an epoch contradicts the room's record.
     #[error("a participant's commit disagrees with the room's record: compare the safety codes")]
     RecordMismatch,
@@ -105,24 +120,38 @@ pub enum ClientError {
         words: String,
     },
     /// Somebody in the room said no.
-    #[error("somebody in the room refused the request: ask them whether you may come in")]
-    Declined,
+    #[error("{reason}")]
+    Declined {
+        /// Why.
+        reason: DeclineReason,
+    },
     /// Nobody in the room answered the request.
     #[error("nobody in the room answered: try again when somebody is there, or ask them whether you may come in")]
     NobodyAnswered,
-    /// The call is over, and only who was in the room can begin the next one.
-    #[error("nobody is in the room, and only its founder can begin a call: try again when they are there")]
+    /// Only a host can begin a call in this room.
+    #[error("nobody is in the room, and only a host can begin a call in it: try again when one is there")]
     NobodyThere,
-    /// The room is full.
-    #[error("the room is full: try again when somebody has left")]
-    Full,
     /// What came in answer to the request does not fit the room.
     #[error("the answer to the request to join does not fit the room: compare the link, then try again")]
     BadWelcome,
     /// Reconnecting came to nothing for too long.
     #[error("the connection was lost and could not be made again: check the network, then join again")]
     ConnectionLost,
-    /// The others removed this client, and it could not come back.
-    #[error("this client was removed from the room: ask for a fresh link")]
+    /// A host put this client out, or the others voted so.
+    #[error("you were removed from the room: ask a host whether you may come in again")]
     Removed,
+}
+
+/// Why somebody in the room said no.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum DeclineReason {
+    /// A host does not want it.
+    #[error("a host did not let you in: ask them before you try again")]
+    Refused,
+    /// Nobody is let in.
+    #[error("the room is locked: ask somebody inside to open it, then try again")]
+    Locked,
+    /// No more fit.
+    #[error("the room is full: try again when somebody has left")]
+    Full,
 }

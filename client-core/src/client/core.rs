@@ -20,7 +20,7 @@ use rand_core::RngCore;
 
 use super::{Ask, connection::Open};
 use crate::{
-    api::{ClientError, Event, OpenError, ParticipantId, Profile, Stats, Warning},
+    api::{ClientError, DeclineReason, Event, OpenError, ParticipantId, Profile, Stats, Warning},
     link::Link,
 };
 
@@ -152,7 +152,7 @@ pub(super) fn to_error(refusal: &Refusal) -> ClientError {
         Code::UNKNOWN_ROOM => ClientError::UnknownRoom,
         Code::UNKNOWN_RELAY | Code::UNREACHABLE => ClientError::UnknownHub { words },
         Code::UNANSWERED => ClientError::NobodyAnswered,
-        Code::REFUSED => ClientError::Declined,
+        Code::REFUSED => ClientError::Declined { reason: DeclineReason::Refused },
         code => ClientError::Refused { code, words },
     }
 }

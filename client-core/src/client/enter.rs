@@ -27,7 +27,7 @@ use super::{
     core::{Ctx, Hall, to_error},
 };
 use crate::{
-    api::{ClientError, CreateRoom, Event},
+    api::{ClientError, CreateRoom, DeclineReason, Event},
     group::{FoundError, Founding, Group, JoinError, Joining, Lobby},
     leaf::Profile,
     link::Link,
@@ -56,6 +56,8 @@ pub(super) struct Access {
     pub(super) founder: Option<SigningKey>,
     /// The room's title.
     pub(super) title: String,
+    /// Who may let others in, when a call begins.
+    pub(super) mode: Mode,
 }
 
 /// What came of a step.
@@ -171,7 +173,12 @@ impl Enter {
         let host = hub.addresses.first().map_or("", |address| address.as_str()).to_owned();
         let new = new_room(&mut ctx.core.rng, vec![hub], ctx.now.unix_ms, room.max_members)?;
         self.link = Some(new.to_link(&host));
-        self.access = Some(Access { secret: new.access.clone(), founder: Some(new.founder.clone()), title: room.title.clone() });
+        self.access = Some(Access {
+            secret: new.access.clone(),
+            founder: Some(new.founder.clone()),
+            title: room.title.clone(),
+            mode: room.mode,
+        });
         self.record = Some(Box::new(new.record));
         Ok(())
     }
@@ -215,7 +222,7 @@ impl Enter {
                 Some(_) | None => self.look_again(ClientError::BadWelcome, ctx),
             },
             (Ask::Join, Answer::Admitted(admitted)) => self.on_admitted(&admitted, ctx),
-            (Ask::Join, Answer::Declined(_)) => Progress::Failed(ClientError::Declined),
+            (Ask::Join, Answer::Declined(_)) => Progress::Failed(ClientError::Declined { reason: DeclineReason::Refused }),
             (Ask::PutRecord | Ask::Resolve | Ask::Genesis | Ask::Join, Answer::Refused(refusal)) => {
                 self.on_refused(ask, &refusal, ctx)
             }
@@ -288,7 +295,7 @@ impl Enter {
             profile: Profile::named(&ctx.core.profile.name),
             founder: access.founder.clone(),
             title: access.title.clone(),
-            mode: Mode::Open,
+            mode: access.mode,
         };
         match Group::found(ctx.core.seed(), &founding) {
             Ok((group, mut append)) => {

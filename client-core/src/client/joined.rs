@@ -12,6 +12,7 @@
 
 mod carriers;
 mod duties;
+mod hosts;
 mod leave;
 mod membership;
 mod objects;
@@ -154,7 +155,12 @@ impl Joined {
         let mut transcripts = Transcripts::default();
         transcripts.note(group.epoch(), group.transcript().to_vec());
         Self {
-            access: Access { secret: group.access().clone(), founder, title: group.state().title.as_str().to_owned() },
+            access: Access {
+                secret: group.access().clone(),
+                founder,
+                title: group.state().title.as_str().to_owned(),
+                mode: group.state().mode,
+            },
             hall,
             place,
             access_key: group.access_key().clone(),

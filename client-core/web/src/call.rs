@@ -269,7 +269,9 @@ impl Call {
             }
             api::Event::Connection(state) => {
                 let transport = match state {
-                    ConnectionState::Connected | ConnectionState::ControlLost => self.sessions.transport(),
+                    ConnectionState::Connected | ConnectionState::ControlLost | ConnectionState::SendingStopped => {
+                        self.sessions.transport()
+                    }
                     ConnectionState::Connecting | ConnectionState::Reconnecting => None,
                 };
                 Some(Item::Connection(state, transport))

@@ -1,7 +1,7 @@
 //! How a participant is made, out of what a page has.
 
 use conclave_client_core::{
-    api::{Config, CreateRoom, Entry, Profile},
+    api::{Config, CreateRoom, Entry, Mode, Profile},
     link::{Link, LinkError},
 };
 use conclave_federation::{
@@ -75,7 +75,7 @@ pub(crate) fn link(text: &str) -> Result<Link, StartError> {
 /// A room to be founded.
 pub(crate) fn room(title: &str, max_members: u32) -> Result<CreateRoom, StartError> {
     let max_members = u16::try_from(max_members).ok().filter(|most| (1..=MAX_LEAVES).contains(most));
-    Ok(CreateRoom { title: title.to_owned(), max_members: max_members.ok_or(StartError::Members)? })
+    Ok(CreateRoom { title: title.to_owned(), max_members: max_members.ok_or(StartError::Members)?, mode: Mode::Open })
 }
 
 #[cfg(test)]

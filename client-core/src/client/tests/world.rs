@@ -201,7 +201,7 @@ impl World {
     }
 
     pub(super) fn create(&mut self, name: &str) -> usize {
-        let room = CreateRoom { title: "A title".to_owned(), max_members: 50 };
+        let room = CreateRoom { title: "A title".to_owned(), max_members: 50, mode: crate::api::Mode::Open };
         let config = self.config(name, 1);
         self.seat(Client::create(config, room))
     }

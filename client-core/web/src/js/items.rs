@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_client_core::api::{self, Carrier, Ended, InFrame, Participant, Presence, RemoteTrack, Stats};
+use conclave_client_core::api::{self, Carrier, Departure, Ended, InFrame, Participant, Presence, RemoteTrack, Stats};
 use conclave_federation::io::SessionKey;
 use wasm_bindgen::JsValue;
 
@@ -73,7 +73,14 @@ fn event(event: api::Event) -> Record {
         E::ParticipantJoined(who) => Record::event("participantJoined").with("participant", participant(&who)),
         E::ParticipantChanged(who) => Record::event("participantChanged").with("participant", participant(&who)),
         E::ParticipantLeft { id, how } => {
-            Record::event("participantLeft").with("id", id.get()).with("how", names::departure(how))
+            let by = match how {
+                Departure::Removed { by } => by,
+                Departure::Left | Departure::Reaped | Departure::Moved => None,
+            };
+            Record::event("participantLeft")
+                .with("id", id.get())
+                .with("how", names::departure(how))
+                .with_some("by", by.map(api::ParticipantId::get))
         }
         E::TrackPublished(what) => Record::event("trackPublished").with("track", track(&what)),
         E::TrackChanged(what) => Record::event("trackChanged").with("track", track(&what)),
@@ -98,10 +105,30 @@ fn event(event: api::Event) -> Record {
         E::Published { track } => Record::event("published").with("local", track.0),
         E::Connection(state) => Record::event("connection").with("state", names::connection(state)),
         E::Carriers(carriers) => Record::event("carriers").with("carriers", list(&carriers, carrier)),
+        E::Knock { request, name, code, old_link } => Record::event("knock")
+            .with("request", request.to_string())
+            .with("name", name)
+            .with("code", code)
+            .with("oldLink", old_link),
+        E::KnockGone { request } => Record::event("knockGone").with("request", request.to_string()),
+        E::Waiting { code } => Record::event("waiting").with("code", code),
+        E::LinkChanged { link } => Record::event("linkChanged").with("link", link.to_string()),
+        E::ModeChanged { mode, by } => {
+            Record::event("modeChanged").with("mode", names::mode(mode)).with_some("by", by.map(api::ParticipantId::get))
+        }
+        E::HostsChanged { hosts } => Record::event("hostsChanged").with("hosts", list(&hosts, |host| JsValue::from(host.get()))),
+        E::LastHost => Record::event("lastHost"),
+        E::Misbehaved { participant, what } => {
+            Record::event("misbehaved").with("participant", participant.get()).with("what", names::misdeed(what))
+        }
         E::Warning(warning) => Record::event("warning").with("text", warning.to_string()).with("kind", names::warning(warning)),
         E::Ended(Ended::Left) => {
             Record::event("ended").with("why", "left").with("text", "you left the room").with("kind", "left")
         }
+        E::Ended(Ended::CallEnded) => Record::event("ended")
+            .with("why", "callEnded")
+            .with("text", "a host ended the call for everybody")
+            .with("kind", "callEnded"),
         E::Ended(Ended::Failed(error)) => {
             Record::event("ended").with("why", "failed").with("text", error.to_string()).with("kind", names::client_error(&error))
         }

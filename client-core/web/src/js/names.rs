@@ -1,6 +1,8 @@
 //! How enums are spelled in TypeScript. Each is matched in full, so that a new variant is named when it is made.
 
-use conclave_client_core::api::{ClientError, Codec, ConnectionState, Departure, Kind, OpenError, Warning};
+use conclave_client_core::api::{
+    ClientError, Codec, ConnectionState, DeclineReason, Departure, Kind, Misdeed, Mode, OpenError, Warning,
+};
 use conclave_federation::io::DialError;
 
 use crate::deed::Transport;
@@ -67,10 +69,34 @@ fn unknown(word: &str, known: &[&str]) -> String {
     format!("\"{word}\" is none of {}", known.join(", "))
 }
 
+const fn decline(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::Refused => "declined",
+        DeclineReason::Locked => "locked",
+        DeclineReason::Full => "full",
+    }
+}
+
+pub(super) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Open => "open",
+        Mode::Knock => "knock",
+        Mode::Locked => "locked",
+    }
+}
+
+pub(super) const fn misdeed(what: Misdeed) -> &'static str {
+    match what {
+        Misdeed::Junk => "junk",
+        Misdeed::Fault => "fault",
+    }
+}
+
 pub(super) const fn departure(how: Departure) -> &'static str {
     match how {
         Departure::Left => "left",
         Departure::Reaped => "reaped",
+        Departure::Removed { .. } => "removed",
         Departure::Moved => "moved",
     }
 }
@@ -81,6 +107,7 @@ pub(super) const fn connection(state: ConnectionState) -> &'static str {
         ConnectionState::Connected => "connected",
         ConnectionState::Reconnecting => "reconnecting",
         ConnectionState::ControlLost => "controlLost",
+        ConnectionState::SendingStopped => "sendingStopped",
     }
 }
 
@@ -108,6 +135,11 @@ pub(super) const fn warning(warning: Warning) -> &'static str {
         Warning::SubscribeRefused(_) => "subscribeRefused",
         Warning::Rejoined => "rejoined",
         Warning::HistoryMismatch => "historyMismatch",
+        Warning::NotHost => "notHost",
+        Warning::Gone => "gone",
+        Warning::NotInRoom => "notInRoom",
+        Warning::NotAllowed(_) => "notAllowed",
+        Warning::NotChanged => "notChanged",
         Warning::RecordMismatch => "recordMismatch",
     }
 }
@@ -123,10 +155,9 @@ pub(super) const fn client_error(error: &ClientError) -> &'static str {
         ClientError::NoCommonVersion => "noCommonVersion",
         ClientError::UnknownHub { .. } => "unknownHub",
         ClientError::Refused { .. } => "refused",
-        ClientError::Declined => "declined",
+        ClientError::Declined { reason } => decline(*reason),
         ClientError::NobodyAnswered => "nobodyAnswered",
         ClientError::NobodyThere => "nobodyThere",
-        ClientError::Full => "full",
         ClientError::BadWelcome => "badWelcome",
         ClientError::ConnectionLost => "connectionLost",
         ClientError::Removed => "removed",
@@ -163,7 +194,7 @@ mod tests {
         let kinds = [Kind::Microphone, Kind::Camera, Kind::Screen, Kind::ScreenAudio, Kind::Data].map(kind);
         let codecs = [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::Raw].map(codec);
         let ways = [Transport::WebTransport, Transport::WebSocket].map(transport);
-        let left = [Departure::Left, Departure::Reaped, Departure::Moved].map(departure);
+        let left = [Departure::Left, Departure::Reaped, Departure::Removed { by: None }, Departure::Moved].map(departure);
         for word in kinds.into_iter().chain(codecs).chain(ways).chain(left) {
             assert!(types.contains(&format!("\"{word}\"")), "{word}");
         }

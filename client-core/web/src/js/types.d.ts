@@ -13,6 +13,8 @@ export interface Start {
 export type Kind = "microphone" | "camera" | "screen" | "screen-audio" | "data";
 export type Codec = "opus" | "vp8" | "vp9" | "av1" | "h264" | "raw";
 export type Transport = "webtransport" | "websocket";
+/** Who may let others in. */
+export type Mode = "open" | "knock" | "locked";
 export type DialError = "unreachable" | "unknown-name" | "wrong-key" | "not-conclave";
 
 /** What a track of ours carries. */
@@ -123,7 +125,7 @@ export type RoomEvent =
     | { event: "joined"; me: number; title: string; roster: Participant[]; tracks: Track[]; epoch: number; safetyCode: string }
     | { event: "participantJoined"; participant: Participant }
     | { event: "participantChanged"; participant: Participant }
-    | { event: "participantLeft"; id: number; how: "left" | "reaped" | "moved" }
+    | { event: "participantLeft"; id: number; how: "left" | "reaped" | "removed" | "moved"; by?: number }
     | { event: "trackPublished"; track: Track }
     | { event: "trackChanged"; track: Track }
     | { event: "trackUnpublished"; participant: number; track: bigint }
@@ -137,12 +139,25 @@ export type RoomEvent =
     | { event: "epoch"; epoch: number; safetyCode: string }
     | { event: "keyFrameWanted"; local: number }
     | { event: "published"; local: number }
-    | { event: "connection"; state: "connecting" | "connected" | "reconnecting" | "controlLost"; transport?: Transport }
+    | { event: "connection"; state: "connecting" | "connected" | "reconnecting" | "controlLost" | "sendingStopped"; transport?: Transport }
     | { event: "carriers"; carriers: Carrier[] }
+    /** To hosts: somebody asks to come in. `code` stands on their screen as well. */
+    | { event: "knock"; request: string; name: string; code: string; oldLink: boolean }
+    /** Nobody has to answer any more. */
+    | { event: "knockGone"; request: string }
+    /** To whoever asks to come in: a host has to decide. */
+    | { event: "waiting"; code: string }
+    | { event: "linkChanged"; link: string }
+    | { event: "modeChanged"; mode: Mode; by?: number }
+    | { event: "hostsChanged"; hosts: number[] }
+    /** We wanted to leave, are the last host, and others are here. Leaving again leaves. */
+    | { event: "lastHost" }
+    /** To hosts: somebody did what no honest client does. */
+    | { event: "misbehaved"; participant: number; what: "junk" | "fault" }
     /** A sentence for people; `kind` is for programs and for translations. */
     | { event: "warning"; text: string; kind: string }
     /** The last one. */
-    | { event: "ended"; why: "left" | "failed"; text: string; kind: string };
+    | { event: "ended"; why: "left" | "callEnded" | "failed"; text: string; kind: string };
 
 export type Item = Deed | RoomEvent;
 

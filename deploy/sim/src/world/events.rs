@@ -79,6 +79,7 @@ impl World {
                     Departure::Left => "seen leaving",
                     Departure::Reaped => "seen reaped",
                     Departure::Moved => "seen moving",
+                    Departure::Removed { .. } => "seen removed",
                 });
             }
             Event::Epoch { epoch, safety_code, .. } => self.on_epoch(number, epoch, safety_code),
@@ -103,6 +104,14 @@ impl World {
             | Event::TrackChanged(_)
             | Event::TrackUnpublished { .. }
             | Event::Carriers(_)
+            | Event::Knock { .. }
+            | Event::KnockGone { .. }
+            | Event::Waiting { .. }
+            | Event::LinkChanged { .. }
+            | Event::ModeChanged { .. }
+            | Event::HostsChanged { .. }
+            | Event::LastHost
+            | Event::Misbehaved { .. }
             | Event::Frame(_) => {}
         }
     }
@@ -165,7 +174,13 @@ impl World {
             | Warning::UnpinnedRelay => {
                 self.check.note(Rule::Honest, Err(format!("{who:?} was warned: {warning:?}")));
             }
-            Warning::PublishRefused(_) | Warning::SubscribeRefused(_) => {}
+            Warning::PublishRefused(_)
+            | Warning::SubscribeRefused(_)
+            | Warning::NotHost
+            | Warning::Gone
+            | Warning::NotInRoom
+            | Warning::NotAllowed(_)
+            | Warning::NotChanged => {}
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use conclave_client_core::{
     Client,
-    api::{Codec, Command, Config, CreateRoom, Entry, LocalTrack, Media, OutFrame, Participant, ParticipantId, Profile},
+    api::{Codec, Command, Config, CreateRoom, Entry, LocalTrack, Media, Mode, OutFrame, Participant, ParticipantId, Profile},
     link::Link,
 };
 use conclave_federation::io::Now;
@@ -129,7 +129,7 @@ impl Person {
         let config = Config { seed: chance.bytes(), profile: Profile { name: Self::name(self.number) }, entry };
         self.client = Some(match link {
             Some(link) => Client::join(config, link),
-            None => Client::create(config, CreateRoom { title: "simulated".into(), max_members: 64 }),
+            None => Client::create(config, CreateRoom { title: "simulated".into(), max_members: 64, mode: Mode::Open }),
         });
         self.stage = Stage::Coming;
         self.life += 1;
