@@ -1,4 +1,4 @@
-//! Signs of life: signed, sealed on SFrame's stream 255, on the control track of each participant.
+//! Signs of life, on the control track of each participant.
 //!
 //! A heartbeat echoes the newest counters that its sender has seen of others. Only an echo of one's own recent counter
 //! proves that what one sends and what one sees are current; that something arrives proves nothing.
@@ -8,16 +8,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use conclave_federation::{
     id::Head,
-    proof::{Label, Signature, VerifyingKey},
     wire::{List, Malformed, Reader, Wire, Writer},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
-
-use crate::catalog::{Author, Unreadable};
 
 /// Up to this many leaves a heartbeat comes every [`PERIOD`]; above, every N/20 s, so that the room hears twenty a second
 /// whatever its size.
@@ -79,8 +75,8 @@ pub(crate) struct Heartbeat {
     pub(crate) echoes: List<Echo, MAX_ECHOES>,
 }
 
-impl Heartbeat {
-    fn put_body(&self, out: &mut Writer) {
+impl Wire for Heartbeat {
+    fn put(&self, out: &mut Writer) {
         out.u64(self.epoch);
         out.u64(self.seq);
         self.head.put(out);
@@ -89,41 +85,15 @@ impl Heartbeat {
         self.echoes.put(out);
     }
 
-    fn claim(&self, author: Author) -> Vec<u8> {
-        let mut out = Writer::new();
-        author.put(&mut out);
-        self.put_body(&mut out);
-        out.into_vec()
-    }
-
-    /// With the leaf's signature, ready to be sealed.
-    pub(crate) fn sign(&self, author: Author, sign: impl FnOnce(Label, &[u8]) -> Signature) -> Bytes {
-        let mut out = Writer::new();
-        self.put_body(&mut out);
-        sign(Label::Heartbeat, &self.claim(author)).put(&mut out);
-        out.into_bytes()
-    }
-
-    /// Reads and verifies what was opened.
-    pub(crate) fn verify(bytes: &Bytes, author: Author, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
-        let mut from = Reader::new(bytes);
-        let mut read = || -> Result<(Self, Signature), Malformed> {
-            let beat = Self {
-                epoch: from.u64()?,
-                seq: from.u64()?,
-                head: Wire::take(&mut from)?,
-                counter: from.u32()?,
-                flags: from.u8()?,
-                echoes: Wire::take(&mut from)?,
-            };
-            Ok((beat, Wire::take(&mut from)?))
-        };
-        let (beat, signature) = read().map_err(|_| Unreadable::Malformed)?;
-        from.finish().map_err(|_| Unreadable::Malformed)?;
-        if !leaf.verify(Label::Heartbeat, &beat.claim(author), &signature) {
-            return Err(Unreadable::BadSignature);
-        }
-        Ok(beat)
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            epoch: from.u64()?,
+            seq: from.u64()?,
+            head: Wire::take(from)?,
+            counter: from.u32()?,
+            flags: from.u8()?,
+            echoes: Wire::take(from)?,
+        })
     }
 }
 
@@ -210,50 +180,13 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
-    use conclave_federation::id::{Instance, RoomId};
     use rand_core::SeedableRng;
 
-    use conclave_federation::proof::SigningKey;
-
     use super::*;
-
-    fn author(leaf: u16) -> Author {
-        Author { room: RoomId::new([5; 16]), instance: Instance(2), leaf }
-    }
 
     fn beat(counter: u32, echoes: &[Echo]) -> Heartbeat {
         let echoes = List::new(echoes.to_vec()).unwrap();
         Heartbeat { epoch: 3, seq: 4, head: Head::START, counter, flags: 0, echoes }
-    }
-
-    #[test]
-    fn a_heartbeat_is_read_back_and_bound_to_its_leaf() {
-        let key = SigningKey::from_seed([1; 32]);
-        let beat = beat(9, &[Echo { leaf: 1, counter: 2 }]);
-        let bytes = beat.sign(author(4), |label, body| key.sign(label, body));
-        assert_eq!(Heartbeat::verify(&bytes, author(4), &key.verifying_key()), Ok(beat));
-        assert_eq!(Heartbeat::verify(&bytes, author(5), &key.verifying_key()), Err(Unreadable::BadSignature));
-        for len in 0..bytes.len() {
-            assert!(Heartbeat::verify(&bytes.slice(..len), author(4), &key.verifying_key()).is_err());
-        }
-    }
-
-    #[test]
-    fn a_heartbeat_is_epoch_place_counter_and_echoes_in_these_bytes() {
-        let key = SigningKey::from_seed([1; 32]);
-        let bytes = beat(9, &[Echo { leaf: 1, counter: 2 }]).sign(author(4), |label, body| key.sign(label, body));
-        let (body, signature) = bytes.split_at(bytes.len() - 64);
-        let expected = [
-            &[0, 0, 0, 0, 0, 0, 0, 3][..], // epoch
-            &[0, 0, 0, 0, 0, 0, 0, 4],     // seq
-            &[0; 32],                      // head
-            &[0, 0, 0, 9],                 // counter
-            &[0],                          // flags
-            &[0, 1, 0, 1, 0, 0, 0, 2],     // one echo: leaf 1, counter 2
-        ];
-        assert_eq!(body, expected.concat());
-        let claim = [[5; 16].as_slice(), &[0, 0, 0, 2], &[0, 4], body].concat();
-        assert_eq!(signature, key.sign(Label::Heartbeat, &claim).as_bytes());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!                                |
 //!          enter: look up, begin or ask to be let in        joined: follow the log, send, receive
 //!             |                                                |
-//!     link  room  leaf  state                    publish  subscribe  catalog  chat  heartbeat  roster
+//!     link  room  leaf  state                    publish  subscribe  catalog  chat  control  roster
 //!             |                                                |                 playout: when what came is to be heard and shown
 //!             +--------- group, committer, policy --- keys, sframe
 //!                              |
@@ -63,6 +63,8 @@ mod chat;
 mod client;
 pub mod code;
 pub mod committer;
+pub mod compare;
+mod control;
 mod frame;
 pub mod group;
 mod heartbeat;

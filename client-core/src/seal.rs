@@ -122,8 +122,8 @@ impl SealKey {
     }
 }
 
-/// The padded length for `len` bytes.
-const fn bucket(len: usize) -> Option<usize> {
+/// The padded length for `len` bytes; `None`: more than [`MAX_BUCKET`].
+pub(crate) const fn bucket(len: usize) -> Option<usize> {
     if len > MAX_BUCKET {
         return None;
     }

@@ -20,11 +20,12 @@ use ::sframe::{
     mls::{MlsKeyId, MlsKeyIdBitRange},
 };
 use bytes::Bytes;
-use conclave_federation::wire::object::ObjectIdentity;
+use conclave_federation::wire::{Malformed, object::ObjectIdentity};
 
 use crate::{
     api::OpenError,
     keys::{Epoch, Found, Window, low_bits},
+    seal::bucket,
 };
 
 const SUITE: CipherSuite = CipherSuite::AesGcm128Sha256;
@@ -41,11 +42,27 @@ const MAX_READERS: usize = 16_384;
 
 /// The stream number of catalogs.
 pub(crate) const CATALOG_STREAM: u8 = 254;
-/// The stream number of heartbeats.
+/// The stream number of control words.
 pub(crate) const CONTROL_STREAM: u8 = 255;
 
 /// Bytes that sealing adds at most: configuration, KID 4, counter 4, tag 16.
-pub(crate) const MAX_OVERHEAD: usize = 1 + 4 + 4 + 16;
+pub(crate) const MAX_OVERHEAD: usize = 1 + 4 + 4 + TAG;
+
+const TAG: usize = 16;
+
+/// The length before what is padded.
+const LENGTH: usize = 4;
+
+/// What [`Sealer::seal_padded`] sealed: the length has to fit and the rest to be zeros.
+pub(crate) fn unpad(plain: &Bytes) -> Result<Bytes, Malformed> {
+    let (len, rest) = plain.split_first_chunk::<LENGTH>().ok_or(Malformed::Truncated("padded object"))?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| Malformed::TooLong("padded object"))?;
+    let zeros = rest.get(len..).ok_or(Malformed::Truncated("padded object"))?;
+    if zeros.iter().any(|byte| *byte != 0) {
+        return Err(Malformed::Value("padding"));
+    }
+    Ok(plain.slice(LENGTH..LENGTH + len))
+}
 
 /// Who sealed, on which of their streams, in which epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -114,17 +131,33 @@ impl Sealer {
         }
     }
 
-    /// Seals for one place in one track.
-    pub(crate) fn seal(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
-        let kid = Kid { stream, leaf: self.leaf, epoch_low: low_bits(self.epoch.number) };
+    fn writer(&mut self, stream: u8) -> Result<(u64, &mut Writer), Exhausted> {
+        let kid = Kid { stream, leaf: self.leaf, epoch_low: low_bits(self.epoch.number) }.get().ok_or(Exhausted)?;
         let writer = match self.writers.entry(stream) {
             btree_map::Entry::Occupied(writer) => writer.into_mut(),
             btree_map::Entry::Vacant(place) => {
-                let kid = kid.get().ok_or(Exhausted)?;
                 let key = EncryptionKey::derive_from(SUITE, kid, self.epoch.base.expose()).map_err(|_| Exhausted)?;
                 place.insert(Writer { key, counter: MonotonicCounter::new(MAX_COUNTER) })
             }
         };
+        Ok((kid, writer))
+    }
+
+    /// Seals `u32 length ‖ plain ‖ zeros`, so that the object is as long as its bucket: 256, 512, 1024 .. bytes.
+    pub(crate) fn seal_padded(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
+        let (kid, writer) = self.writer(stream)?;
+        let around = SframeHeader::new(kid, writer.counter.current()).len() + TAG;
+        let bucket = bucket(around + LENGTH + plain.len()).ok_or(Exhausted)?;
+        let mut padded = Vec::with_capacity(bucket);
+        padded.extend_from_slice(&u32::try_from(plain.len()).map_err(|_| Exhausted)?.to_be_bytes());
+        padded.extend_from_slice(plain);
+        padded.resize(bucket - around, 0);
+        self.seal(stream, place, &padded)
+    }
+
+    /// Seals for one place in one track.
+    pub(crate) fn seal(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
+        let (_, writer) = self.writer(stream)?;
         let aad = place.associated_data();
         let mut out = Vec::with_capacity(aad.len() + MAX_OVERHEAD + plain.len());
         let frame = MediaFrameView::try_with_meta_data(&mut writer.counter, plain, &aad).map_err(|_| Exhausted)?;

@@ -27,6 +27,8 @@ pub struct Stats {
     pub refused_bad_signature: u64,
     /// Objects beyond a bound.
     pub refused_too_much: u64,
+    /// Control words of a kind from the future, passed over.
+    pub control_unknown: u64,
     /// Entries of the log that were applied.
     pub entries_applied: u64,
     /// Entries of the log that were skipped, as by everybody.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   log entry --> membership --> epoch, roster, keys --> everything held for them
-//!   object    --> objects ----> frames, catalogs, heartbeats, chat
+//!   object    --> objects ----> frames, catalogs, control, chat
 //!   command   --> tracks -----> announced, sealed, sent
 //!   time      --> duties -----> heartbeat, commit, key frame requests, proofs renewed
 //! ```
@@ -11,6 +11,7 @@
 //! where it was. Losing the group's thread has one way back, a new leaf under the same key.
 
 mod carriers;
+mod control;
 mod duties;
 mod hosts;
 mod leave;

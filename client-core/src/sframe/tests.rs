@@ -157,3 +157,26 @@ fn junk_leaves_nothing_behind() {
     }
     assert!(opener.readers.is_empty());
 }
+
+#[test]
+fn a_padded_object_is_as_long_as_its_bucket_and_comes_back_as_it_was() {
+    let mut sealer = Sealer::new(3, epoch(1));
+    let mut opener = Opener::new(epoch(1));
+    for object in 0..400u64 {
+        let plain = vec![9; usize::try_from(object * 3).unwrap()];
+        let sealed = sealer.seal_padded(CONTROL_STREAM, &place(1, object), &plain).unwrap();
+        assert!([256, 512, 1_024, 2_048].contains(&sealed.len()), "{}", sealed.len());
+        let Ok(opened) = opener.open(&place(1, object), &sealed) else { panic!("object {object} is not opened") };
+        assert_eq!(unpad(&opened.plain), Ok(plain.into()));
+    }
+}
+
+#[test]
+fn padding_is_zeros_and_the_length_fits() {
+    let padded = |len: u32, rest: &[u8]| unpad(&[&len.to_be_bytes(), rest].concat().into());
+    assert_eq!(padded(2, b"ab\0\0"), Ok(Bytes::from_static(b"ab")));
+    assert_eq!(padded(0, b""), Ok(Bytes::new()));
+    assert_eq!(padded(2, b"ab\0x"), Err(Malformed::Value("padding")));
+    assert!(padded(5, b"abcd").is_err() && padded(u32::MAX, b"abcd").is_err());
+    assert!(unpad(&Bytes::from_static(b"\0\0\0")).is_err());
+}

@@ -18,8 +18,7 @@ use crate::{
     chat::{Message, Scene, epoch_of_message},
     frame::Frame,
     group::{ChatError, Knocked, RequestKind},
-    heartbeat::Heartbeat,
-    sframe::{CATALOG_STREAM, CONTROL_STREAM, Kid, NotOpened, Opened},
+    sframe::{CATALOG_STREAM, CONTROL_STREAM, Kid, NotOpened, Opened, unpad},
     subscribe::{Arrived, What},
 };
 
@@ -110,13 +109,13 @@ impl Joined {
         }
     }
 
-    /// A catalog or a heartbeat.
+    /// A catalog or a control word.
     fn on_word(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
         let Some((_, opened)) = self.open(arrived, ctx) else { return };
         let from = opened.kid.leaf;
         let taken = match opened.kid.stream {
             CATALOG_STREAM => self.on_catalog(&opened, ctx),
-            CONTROL_STREAM => self.on_heartbeat(&opened, ctx),
+            CONTROL_STREAM => self.on_control(&opened, ctx),
             _ => Err(OpenError::Malformed),
         };
         if let Err(reason) = taken {
@@ -129,7 +128,8 @@ impl Joined {
         let (Some(id), Some(key)) = (self.roster.id(from), self.roster.key(from)) else {
             return Err(OpenError::WrongSender);
         };
-        let catalog = Catalog::verify(&opened.plain, self.author(from), key)?;
+        let plain = unpad(&opened.plain).map_err(|_| OpenError::Malformed)?;
+        let catalog = Catalog::verify(&plain, self.author(from), key)?;
         let change = self.catalogs.update(from, catalog);
         self.carriers.on_catalog();
         for line in &change.gone {
@@ -163,20 +163,6 @@ impl Joined {
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);
         }
-    }
-
-    fn on_heartbeat(&mut self, opened: &Opened, ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), OpenError> {
-        let from = opened.kid.leaf;
-        let key = self.roster.key(from).ok_or(OpenError::WrongSender)?;
-        let beat = Heartbeat::verify(&opened.plain, self.author(from), key)?;
-        if let Some(counter) = self.pulse.on_beat(from, &beat) {
-            self.own.on_heard(from, counter);
-        }
-        self.committer.on_alive(crate::group::Leaf(u32::from(from)));
-        if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {
-            self.tell(event, ctx);
-        }
-        Ok(())
     }
 
     fn on_chat(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {

@@ -19,9 +19,10 @@ use crate::{
     api::{Command, Warning},
     catalog::{Catalog, Line},
     chat::{Message, Scene},
+    control::Control,
     heartbeat::Heartbeat,
     publish::{OwnTrack, Reliable, random_track},
-    sframe::{CATALOG_STREAM, CONTROL_STREAM},
+    sframe::CATALOG_STREAM,
 };
 
 /// Messages that wait for a session; more are refused with a warning.
@@ -177,7 +178,7 @@ impl Joined {
         let epoch = group.epoch();
         self.own.catalog.begin_group();
         let place = self.own.catalog.next_place(self.place);
-        let Ok(sealed) = self.sealer.seal(CATALOG_STREAM, &place, &signed) else { return };
+        let Ok(sealed) = self.sealer.seal_padded(CATALOG_STREAM, &place, &signed) else { return };
         if self.own.catalog.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_ok() {
             self.own.catalog_epoch = Some(epoch);
         }
@@ -185,10 +186,9 @@ impl Joined {
 
     /// A sign of life. With it the catalog goes again if the epoch is another by now: for those who missed it.
     pub(super) fn say_alive(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        let (Some(group), Some(session)) = (self.seat.group(), ctx.session()) else { return };
-        let epoch = group.epoch();
+        let Some(group) = self.seat.group() else { return };
+        let (epoch, position) = (group.epoch(), group.position());
         let (counter, echoes) = self.pulse.beat(ctx.now.mono, self.roster.len(), &mut ctx.core.rng);
-        let position = group.position();
         let beat = Heartbeat {
             epoch,
             seq: position.seq,
@@ -197,12 +197,7 @@ impl Joined {
             flags: 0,
             echoes: List::new(echoes).unwrap_or_default(),
         };
-        let signed = beat.sign(self.author(self.me), |label, body| group.sign(label, body));
-        let place = self.own.control.next_place(self.place);
-        if let Ok(sealed) = self.sealer.seal(CONTROL_STREAM, &place, &signed) {
-            // A relay that does not read is noticed by the session.
-            let _ = self.own.control.write(sealed, &mut self.own.reliable, session, ctx.outlet);
-        }
+        self.say_control(&Control::Heartbeat(beat), ctx);
         if self.own.catalog_epoch.is_some_and(|said| said != epoch) {
             self.own.catalog_again();
         }

@@ -1,0 +1,51 @@
+//! The control track: what others say there, each kind to where it belongs, and what we say.
+
+use conclave_federation::io::Outlet;
+
+use super::{super::core::Ctx, Joined};
+use crate::{
+    api::OpenError,
+    control::{Control, MAX_WORD},
+    heartbeat::Heartbeat,
+    sframe::{CONTROL_STREAM, Opened, unpad},
+};
+
+impl Joined {
+    /// Says one word on our control track, signed by our leaf; `false`: nobody can be told now, and a relay that does not
+    /// read is noticed by the session.
+    pub(super) fn say_control(&mut self, control: &Control, ctx: &mut Ctx<'_, impl Outlet>) -> bool {
+        let (Some(group), Some(session)) = (self.seat.group(), ctx.session()) else { return false };
+        if !self.own.control.is_announced() {
+            return false;
+        }
+        let word = control.sign(self.author(self.me), |label, body| group.sign(label, body));
+        let place = self.own.control.next_place(self.place);
+        let Ok(sealed) = self.sealer.seal_padded(CONTROL_STREAM, &place, &word) else { return false };
+        self.own.control.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_ok()
+    }
+
+    /// A word of somebody else.
+    pub(super) fn on_control(&mut self, opened: &Opened, ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), OpenError> {
+        let from = opened.kid.leaf;
+        let key = *self.roster.key(from).ok_or(OpenError::WrongSender)?;
+        let word = unpad(&opened.plain).map_err(|_| OpenError::Malformed)?;
+        if word.len() > MAX_WORD {
+            return Err(OpenError::TooMuch);
+        }
+        match Control::verify(&word, self.author(from), &key)? {
+            None => ctx.core.stats.control_unknown += 1,
+            Some(Control::Heartbeat(beat)) => self.on_heartbeat(from, &beat, ctx),
+        }
+        Ok(())
+    }
+
+    fn on_heartbeat(&mut self, from: u16, beat: &Heartbeat, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Some(counter) = self.pulse.on_beat(from, beat) {
+            self.own.on_heard(from, counter);
+        }
+        self.committer.on_alive(crate::group::Leaf(u32::from(from)));
+        if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {
+            self.tell(event, ctx);
+        }
+    }
+}
