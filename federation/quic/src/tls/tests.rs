@@ -84,7 +84,7 @@ fn a_relay_chooses_the_hybrid_wherever_a_key_for_it_is_sent_and_a_curve_only_whe
     assert_eq!(offering(&[kx_group::X25519MLKEM768, kx_group::X25519]), Ok(NamedGroup::X25519MLKEM768));
     // Listed, without a key: TLS spares the round trip of asking for one.
     assert_eq!(offering(&[kx_group::X25519, kx_group::X25519MLKEM768]), Ok(NamedGroup::X25519));
-    assert_eq!(offering(&[kx_group::SECP256R1, kx_group::X25519]), Ok(NamedGroup::X25519));
+    assert_eq!(offering(&[kx_group::SECP256R1, kx_group::X25519]), Ok(NamedGroup::secp256r1));
     assert!(offering(&[kx_group::MLKEM1024]).is_err(), "nothing in common");
 }
 
