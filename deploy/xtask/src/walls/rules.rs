@@ -69,6 +69,8 @@ pub(crate) const RULES: &[Rule] = &[
     Neighbours { from: "conclave-media", may: &[] },
     Neighbours { from: "conclave-web", may: &["conclave-client-core", "conclave-federation"] },
     Neighbours { from: "conclave-sim", may: PURE },
+    Neighbours { from: "conclave-fuzz", may: &["conclave-client-core", "conclave-federation", "conclave-media",
+        "conclave-relay-core"] },
     Neighbours { from: "conclave-glass", may: &["conclave", "conclave-cli", "conclave-client-core", "conclave-federation",
         "conclave-media", "conclave-quic", "conclave-relay", "conclave-relay-core"] },
     Neighbours { from: "xtask", may: &["conclave-media"] },
