@@ -83,7 +83,7 @@ impl HubHead {
 }
 
 /// A position in a log, as hub and members walk along it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Position {
     /// Of the next entry.
     pub seq: u64,

@@ -30,6 +30,7 @@ mod node;
 mod process;
 mod request;
 mod roster;
+pub mod thread;
 
 #[cfg(test)]
 mod tests;
