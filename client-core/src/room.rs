@@ -9,7 +9,7 @@ use conclave_federation::{
     id::{Generation, RoomId},
     limits::{MAX_LEAVES, MAX_RECORD_LIFE_MS},
     proof::{Signature, SigningKey, VerifyingKey},
-    record::{Hub, NoDelegation, RecordError, RoomRecord},
+    record::{Hub, RecordError, RoomRecord},
     wire::List,
 };
 use hkdf::Hkdf;
@@ -186,12 +186,13 @@ pub fn new_room(rng: &mut impl RngCore, hubs: Vec<Hub>, unix_ms: u64, max_member
         join: link.keys(room, generation).sign.verifying_key(),
         lobby: *access_keys.lobby.public(),
         retired: List::default(),
+        revoked: List::default(),
         host_required: false,
         max_members: max_members.min(MAX_LEAVES),
         hubs: List::new(hubs).ok_or(RecordError::Unsupported)?,
         not_after: unix_ms.saturating_add(MAX_RECORD_LIFE_MS),
         signer: VerifyingKey::new([0; 32]),
-        delegation: NoDelegation,
+        delegation: List::default(),
         signature: Signature::new([0; 64]),
     };
     record.sign(&founder);

@@ -36,6 +36,30 @@ pub enum Label {
     Host,
     /// What a relay publishes of itself for browsers.
     WellKnown,
+    /// A host's right, given by the one before in the chain.
+    Delegate,
+    /// A host's append: it has a share of its own at the hub.
+    Reserve,
+    /// A host's refusal of a join request.
+    Decline,
+    /// A vote: this leaf is silent.
+    Unseen,
+    /// A vote: this leaf should go.
+    Remove,
+    /// A commit that its signer's receiver cannot apply.
+    Fault,
+    /// The word that an entry counts for nothing.
+    Void,
+    /// Digests of media sent.
+    Media,
+    /// A fresh key for digests of media.
+    AttestKey,
+    /// Everything else on a control track.
+    Control,
+    /// A hub's stamp on the digest of a report.
+    Report,
+    /// The keys of one call.
+    Call,
 }
 
 impl Label {
@@ -57,6 +81,18 @@ impl Label {
             Self::Chat => "chat",
             Self::Host => "host",
             Self::WellKnown => "well-known",
+            Self::Delegate => "delegate",
+            Self::Reserve => "reserve",
+            Self::Decline => "decline",
+            Self::Unseen => "unseen",
+            Self::Remove => "remove",
+            Self::Fault => "fault",
+            Self::Void => "void",
+            Self::Media => "media",
+            Self::AttestKey => "attest key",
+            Self::Control => "control",
+            Self::Report => "report",
+            Self::Call => "call",
         }
     }
 }

@@ -26,6 +26,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod call;
+pub mod host;
 pub mod id;
 pub mod io;
 pub mod key;

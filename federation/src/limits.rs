@@ -84,6 +84,12 @@ pub const MAX_CERTIFICATES: usize = 4;
 pub const MAX_WELL_KNOWN: usize = 4 * 1024;
 /// Retired generations named in a room record.
 pub const MAX_RETIRED: usize = 8;
+/// Hosts that a room record names as hosts no more: as many as a room has at once.
+pub const MAX_REVOKED: usize = 16;
+/// Steps from the founder to a host: each is a signature to verify for everybody who believes the host.
+pub const MAX_DELEGATIONS: usize = 4;
+/// Largest sealed note that goes with a refusal: a sentence, padded.
+pub const MAX_NOTE: usize = 1024;
 /// Join requests one log entry may serve: the largest batch of Adds.
 pub const MAX_SERVED: usize = 64;
 /// Leaves of a room: ten-bit safe with the sixteen bits of the KID, and the tree stays affordable.

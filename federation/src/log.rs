@@ -5,7 +5,7 @@ use crate::{
     id::{Generation, Head, Instance, RelayId, RoomId},
     limits::{MAX_LOG_BYTES, MAX_LOG_ENTRIES},
     proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
-    record::RoomRecord,
+    record::{CallKeys, RoomRecord},
     wire::{
         Wire, Writer,
         code::Code,
@@ -23,12 +23,25 @@ impl EntryHeader {
         Head::new(sha256(&[b"conclave/1 log", self.prev_head.as_bytes(), &self.encode()]))
     }
 
-    /// What [`EntryHeader::body_hash`] is over: both parts with their lengths.
+    /// Of [`EntryHeader::flags`]: the entry comes with a record of the next generation.
+    pub const NEXT_GENERATION: u8 = 1;
+
+    /// Whether the entry begins the next generation.
     #[must_use]
-    pub fn body_hash(commit: &Sealed, epoch_box: &Sealed) -> [u8; 32] {
+    pub const fn begins_generation(&self) -> bool {
+        self.flags & Self::NEXT_GENERATION != 0
+    }
+
+    /// What [`EntryHeader::body_hash`] is over: all parts with their lengths.
+    #[must_use]
+    pub fn body_hash(commit: &Sealed, epoch_box: &Sealed, record: Option<&RoomRecord>) -> [u8; 32] {
         let mut out = Writer::new();
         commit.put(&mut out);
         epoch_box.put(&mut out);
+        record.is_some().put(&mut out);
+        if let Some(record) = record {
+            record.put(&mut out);
+        }
         sha256(&[&out.into_vec()])
     }
 
@@ -134,19 +147,27 @@ pub struct Log {
     instance: Instance,
     position: Position,
     bytes: u64,
+    ended: bool,
 }
 
 impl Log {
     /// An empty log.
     #[must_use]
     pub const fn new(room: RoomId, instance: Instance) -> Self {
-        Self { room, instance, position: Position::START, bytes: 0 }
+        Self { room, instance, position: Position::START, bytes: 0, ended: false }
     }
 
-    /// A log read back from the store: its position after the last entry, and the bytes of all entries.
+    /// A log read back from the store: its position after the last entry, the bytes of all entries, and whether the last
+    /// one ended the call.
     #[must_use]
-    pub const fn restored(room: RoomId, instance: Instance, position: Position, bytes: u64) -> Self {
-        Self { room, instance, position, bytes }
+    pub const fn restored(room: RoomId, instance: Instance, position: Position, bytes: u64, ended: bool) -> Self {
+        Self { room, instance, position, bytes, ended }
+    }
+
+    /// Whether a host ended the call: nothing follows.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// The call.
@@ -161,16 +182,21 @@ impl Log {
         self.position
     }
 
-    /// Whether `append` may be the next entry. Changes nothing: the caller stores it first, then calls [`Log::advance`].
+    /// Whether `append` may be the next entry, under the newest `record` and the keys of this `call`, which have been
+    /// verified. Changes nothing: the caller stores it first, then calls [`Log::advance`].
     ///
     /// # Errors
     /// The code for the asker: [`Code::CONFLICT`] when another entry was first.
-    pub fn check(&self, append: &Append, record: &RoomRecord) -> Result<(), Code> {
+    pub fn check(&self, append: &Append, record: &RoomRecord, call: Option<&CallKeys>, unix_ms: u64) -> Result<(), Code> {
         let header = &append.header;
-        if header.version != EntryHeader::VERSION || header.flags != 0 || header.term != 0 || header.hub_index != 0 {
+        if header.version != EntryHeader::VERSION
+            || header.flags & !EntryHeader::NEXT_GENERATION != 0
+            || header.term != 0
+            || header.hub_index != 0
+        {
             return Err(Code::UNSUPPORTED);
         }
-        if header.room != self.room || header.instance != self.instance {
+        if header.room != self.room || header.instance != self.instance || self.ended {
             return Err(Code::WRONG_INSTANCE);
         }
         if header.generation != record.generation {
@@ -178,11 +204,11 @@ impl Log {
         }
         let signer = match (header.kind, header.seq) {
             (EntryKind::Genesis, 0) => record.join,
-            (EntryKind::Commit, 1..) => record.access,
-            (EntryKind::Genesis | EntryKind::Commit, _) => {
+            (EntryKind::Commit | EntryKind::End, 1..) => record.keys(call).0,
+            (EntryKind::Genesis | EntryKind::Commit | EntryKind::End, _) => {
                 return Err(if header.seq == self.position.seq { Code::VIOLATION } else { Code::CONFLICT });
             }
-            (EntryKind::HubMove | EntryKind::End, _) => return Err(Code::UNSUPPORTED),
+            (EntryKind::HubMove, _) => return Err(Code::UNSUPPORTED),
         };
         if self.position.advance(header).is_err() {
             return Err(Code::CONFLICT);
@@ -190,15 +216,53 @@ impl Log {
         if !Self::signed(append, &signer) {
             return Err(Code::BAD_PROOF);
         }
-        if header.body_hash != EntryHeader::body_hash(&append.commit, &append.epoch_box)
+        if header.body_hash != EntryHeader::body_hash(&append.commit, &append.epoch_box, append.record.as_ref())
             || header.welcome_hash != EntryHeader::welcome_hash(&append.welcome)
         {
             return Err(Code::VIOLATION);
         }
+        self.check_extras(append, record, unix_ms)?;
         if self.position.seq >= MAX_LOG_ENTRIES || self.bytes.saturating_add(size(append)) > MAX_LOG_BYTES {
             return Err(Code::FULL);
         }
         Ok(())
+    }
+
+    /// What comes with some entries only: the next generation's record, a host's word, the keys of a call.
+    fn check_extras(&self, append: &Append, record: &RoomRecord, unix_ms: u64) -> Result<(), Code> {
+        let header = &append.header;
+        match (&append.record, header.begins_generation()) {
+            (None, false) => {}
+            (Some(next), true) if header.kind == EntryKind::Commit => {
+                if next.generation != record.generation.next()
+                    || next.follows(record).is_err()
+                    || next.verify(self.room, unix_ms).is_err()
+                {
+                    return Err(Code::BAD_RECORD);
+                }
+            }
+            _ => return Err(Code::VIOLATION),
+        }
+        if header.kind == EntryKind::End
+            && !(append.commit.bytes().is_empty()
+                && append.epoch_box.bytes().is_empty()
+                && append.welcome.bytes().is_empty()
+                && header.served.is_empty())
+        {
+            return Err(Code::VIOLATION);
+        }
+        let needs_host = header.kind == EntryKind::End || (header.kind == EntryKind::Genesis && record.host_required);
+        match &append.reserve {
+            Some(host) if !host.verify(Label::Reserve, &header.encode(), record, unix_ms) => return Err(Code::BAD_PROOF),
+            None if needs_host => return Err(Code::BAD_PROOF),
+            _ => {}
+        }
+        match &append.call {
+            Some(_) if header.kind != EntryKind::Genesis => Err(Code::VIOLATION),
+            Some(keys) if keys.generation != record.generation => Err(Code::STALE_GENERATION),
+            Some(keys) if !keys.verify(self.instance, record) => Err(Code::BAD_PROOF),
+            _ => Ok(()),
+        }
     }
 
     /// The entry is stored: the log moves on.
@@ -207,6 +271,7 @@ impl Log {
     /// When it is not the next one; nothing moves then.
     pub fn advance(&mut self, append: &Append) -> Result<(), OutOfLine> {
         self.position = self.position.advance(&append.header)?;
+        self.ended = append.header.kind == EntryKind::End;
         self.bytes = self.bytes.saturating_add(size(append));
         Ok(())
     }
@@ -223,6 +288,7 @@ impl Log {
 }
 
 fn size(append: &Append) -> u64 {
-    let len = append.commit.bytes().len() + append.epoch_box.bytes().len() + append.welcome.bytes().len() + 512;
+    let record = append.record.as_ref().map_or(0, |record| record.encode().len());
+    let len = append.commit.bytes().len() + append.epoch_box.bytes().len() + append.welcome.bytes().len() + record + 512;
     u64::try_from(len).unwrap_or(u64::MAX)
 }

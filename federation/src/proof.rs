@@ -6,6 +6,7 @@ use crate::{
     wire::{Wire, Writer, wire_struct},
 };
 
+pub use crate::host::HostProof;
 pub use crate::key::{Label, Signature, SigningKey, VerifyingKey, sha256};
 
 /// What a participant signs to show a relay that they are in the room: by generation, so that nobody learns *which* member.

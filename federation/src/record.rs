@@ -1,12 +1,18 @@
 //! What is signed once and shown to many: the room's record and a relay's descriptor.
 
+pub use crate::{
+    call::CallKeys,
+    host::{Chain, Delegation},
+};
 use crate::{
+    host::{chain_end, chain_expired, chain_revoked},
     id::{Generation, OperatorId, RelayId, RoomId},
     limits::{
         CLOCK_LEEWAY_MS, MAX_ADDRESS, MAX_ADDRESSES, MAX_HUBS, MAX_LEAVES, MAX_OPERATOR_NAME, MAX_RECORD_LIFE_MS, MAX_RETIRED,
+        MAX_REVOKED,
     },
     proof::{Label, Signature, SigningKey, VerifyingKey},
-    wire::{List, Malformed, Reader, Text, Wire, Writer, wire_struct},
+    wire::{List, Text, Wire, Writer, wire_struct},
 };
 
 /// One `host:port`.
@@ -20,20 +26,6 @@ wire_struct! {
         pub relay: RelayId,
         /// Where it answers.
         pub addresses: List<Address, MAX_ADDRESSES>,
-    }
-}
-
-/// Right of a host to sign records in the founder's place: specified, not spoken yet; decoding refuses any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoDelegation;
-
-impl Wire for NoDelegation {
-    fn put(&self, out: &mut Writer) {
-        out.u8(0);
-    }
-
-    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        if from.u8()? == 0 { Ok(Self) } else { Err(Malformed::Value("delegation")) }
     }
 }
 
@@ -59,8 +51,10 @@ wire_struct! {
         pub join: VerifyingKey,
         /// Lobby key `LB_g`, X25519: requests are sealed to it.
         pub lobby: [u8; 32],
-        /// Join keys of earlier generations; specified, not spoken yet.
+        /// Join keys of earlier generations, oldest first: their links lead to the waiting room.
         pub retired: List<VerifyingKey, MAX_RETIRED>,
+        /// Hosts that are none any more: nothing that hangs on them holds.
+        pub revoked: List<VerifyingKey, MAX_REVOKED>,
         /// Whether only a host may begin a call.
         pub host_required: bool,
         /// At most this many leaves.
@@ -69,10 +63,10 @@ wire_struct! {
         pub hubs: List<Hub, MAX_HUBS>,
         /// End of its life, milliseconds since 1970.
         pub not_after: u64,
-        /// Who signed: the founder so far.
+        /// Who signed: the founder, or the end of the chain.
         pub signer: VerifyingKey,
-        /// A host's right to sign; none yet.
-        pub delegation: NoDelegation,
+        /// From the founder to the signer; empty when the founder signed.
+        pub delegation: Chain,
         /// Over all before it.
         pub signature: Signature,
     }
@@ -93,6 +87,15 @@ pub enum RecordError {
     /// Something that this version does not speak, or a value out of bounds.
     #[error("the room's record uses something this version does not know: update")]
     Unsupported,
+    /// Signed through somebody who is no host any more.
+    #[error("the room's record is signed through somebody who is no host any more: ask a host for the current link")]
+    Revoked,
+    /// The one known is newer.
+    #[error("a newer record of this room is known: ask for a fresh link")]
+    Older,
+    /// It changes what must stay, or leaves what must change.
+    #[error("the room's record does not continue the one known: ask a host for the current link")]
+    Discontinuous,
 }
 
 impl RoomRecord {
@@ -107,10 +110,16 @@ impl RoomRecord {
         bytes
     }
 
-    /// Signs all before the signature.
+    /// The founder signs all before the signature.
     pub fn sign(&mut self, founder: &SigningKey) {
-        self.signer = founder.verifying_key();
-        self.signature = founder.sign(Label::Record, &self.claim());
+        self.sign_as(founder, Chain::default());
+    }
+
+    /// A host signs, whose right is `chain`.
+    pub fn sign_as(&mut self, host: &SigningKey, chain: Chain) {
+        self.signer = host.verifying_key();
+        self.delegation = chain;
+        self.signature = host.sign(Label::Record, &self.claim());
     }
 
     /// Whether it is the record of `room`, now.
@@ -118,27 +127,115 @@ impl RoomRecord {
     /// # Errors
     /// Says which condition does not hold.
     pub fn verify(&self, room: RoomId, unix_ms: u64) -> Result<(), RecordError> {
+        self.verify_signed(room)?;
+        if self.not_after.saturating_add(CLOCK_LEEWAY_MS) < unix_ms
+            || self.not_after > unix_ms.saturating_add(MAX_RECORD_LIFE_MS + CLOCK_LEEWAY_MS)
+            || chain_expired(&self.delegation, unix_ms)
+        {
+            return Err(RecordError::Expired);
+        }
+        Ok(())
+    }
+
+    /// Whether it is a record of `room` at all, whatever the time: what is the same for everybody, on whichever clock.
+    ///
+    /// # Errors
+    /// Says which condition does not hold.
+    pub fn verify_signed(&self, room: RoomId) -> Result<(), RecordError> {
         if self.room != room || RoomId::of_founder(&self.founder) != room {
             return Err(RecordError::Founder);
         }
-        if self.signer != self.founder || !self.founder.verify(Label::Record, &self.claim(), &self.signature) {
+        if chain_end(room, &self.founder, &self.delegation) != Some(self.signer)
+            || !self.signer.verify(Label::Record, &self.claim(), &self.signature)
+        {
             return Err(RecordError::Signature);
+        }
+        if chain_revoked(&self.delegation, &self.revoked) {
+            return Err(RecordError::Revoked);
         }
         if self.version != Self::VERSION
             || self.hubs.is_empty()
             || self.hubs.iter().any(|hub| hub.addresses.is_empty())
-            || !self.retired.is_empty()
+            || !self.names_all_retired()
+            || self.retired.contains(&self.join)
             || self.max_members == 0
             || self.max_members > MAX_LEAVES
         {
             return Err(RecordError::Unsupported);
         }
-        if self.not_after.saturating_add(CLOCK_LEEWAY_MS) < unix_ms
-            || self.not_after > unix_ms.saturating_add(MAX_RECORD_LIFE_MS + CLOCK_LEEWAY_MS)
-        {
-            return Err(RecordError::Expired);
+        Ok(())
+    }
+
+    /// Whether it may stand directly after `old`: in the same generation, or one later with every key new. Both have been
+    /// verified.
+    ///
+    /// # Errors
+    /// Says which condition does not hold.
+    pub fn follows(&self, old: &Self) -> Result<(), RecordError> {
+        if self.generation > old.generation.next() {
+            return Err(RecordError::Discontinuous);
+        }
+        self.replaces(old)
+    }
+
+    /// Whether it may take the place of `old` for somebody who may have missed some in between: as
+    /// [`RoomRecord::follows`], but any number of generations later.
+    ///
+    /// # Errors
+    /// Says which condition does not hold.
+    pub fn replaces(&self, old: &Self) -> Result<(), RecordError> {
+        if self.room != old.room || self.founder != old.founder {
+            return Err(RecordError::Founder);
+        }
+        if self.seq <= old.seq || self.generation < old.generation {
+            return Err(RecordError::Older);
+        }
+        let continues = if self.generation == old.generation {
+            self.access == old.access && self.lobby == old.lobby && self.join == old.join && self.retired == old.retired
+        } else {
+            self.access != old.access && self.lobby != old.lobby && self.join != old.join && self.retires(old)
+        };
+        if !continues || self.suite != old.suite {
+            return Err(RecordError::Discontinuous);
+        }
+        // The founder alone takes a revocation back.
+        if self.signer != self.founder {
+            if chain_revoked(&self.delegation, &old.revoked) {
+                return Err(RecordError::Revoked);
+            }
+            if !old.revoked.iter().all(|key| self.revoked.contains(key)) {
+                return Err(RecordError::Discontinuous);
+            }
         }
         Ok(())
+    }
+
+    /// Whether the join keys of `old`, its own and the retired, stand at their places here, as far as the list goes back.
+    fn retires(&self, old: &Self) -> bool {
+        let Some(since) = self.generation.0.checked_sub(old.generation.0).and_then(|since| usize::try_from(since).ok()) else {
+            return false;
+        };
+        if !self.names_all_retired() {
+            return false;
+        }
+        // As many keys as were added since stand behind those of the old record.
+        let Some(kept) = (self.retired.len() + 1).checked_sub(since) else { return true };
+        let known: Vec<VerifyingKey> = old.retired.iter().chain([&old.join]).copied().collect();
+        let Some(known) = known.len().checked_sub(kept).and_then(|from| known.get(from..)) else { return false };
+        self.retired.get(..kept) == Some(known)
+    }
+
+    /// One key for each generation before, as many as there is room for: or their places would not tell their generation.
+    fn names_all_retired(&self) -> bool {
+        self.retired.len() == usize::try_from(self.generation.0).unwrap_or(MAX_RETIRED).min(MAX_RETIRED)
+    }
+
+    /// The retired join keys of a record one generation later: the oldest goes when the list is full.
+    #[must_use]
+    pub fn next_retired(&self) -> List<VerifyingKey, MAX_RETIRED> {
+        let mut keys: Vec<VerifyingKey> = self.retired.iter().chain([&self.join]).copied().collect();
+        keys.drain(..keys.len().saturating_sub(MAX_RETIRED));
+        List::new(keys).unwrap_or_default()
     }
 
     /// SHA-256 of the whole record, as epoch boxes name it.

@@ -351,8 +351,14 @@ impl Joined {
                 }
             }
             Notice::Ended(alias) => self.subscriber.wanted.on_ended(*alias, ctx.now.mono),
-            // A relay that ends one of our tracks is asked for it again with the next session.
-            Notice::Unsubscribe(_) | Notice::Unpublish(_) | Notice::Detach(_) | Notice::Hello(_) | Notice::Greeting(_) => {}
+            // A relay that ends one of our tracks is asked for it again with the next session; a newer record comes with the
+            // entry that it belongs to, or when the room is asked for.
+            Notice::Unsubscribe(_)
+            | Notice::Unpublish(_)
+            | Notice::Detach(_)
+            | Notice::Record(_)
+            | Notice::Hello(_)
+            | Notice::Greeting(_) => {}
         }
     }
 

@@ -44,7 +44,7 @@ fn request(attempts: u8) -> Candidate {
         joining.again().expect("a request");
     }
     let join = joining.request(crate::group::TEST_NOW).expect("a request");
-    let knock = conclave_federation::wire::object::Knock { id: join.id, body: join.body };
+    let knock = conclave_federation::wire::object::Knock { id: join.id, generation: join.generation, body: join.body };
     match group.open_request(&knock).expect("opened") {
         Knocked::Enter(candidate) => *candidate,
         Knocked::Leave(..) => panic!("somebody comes in"),

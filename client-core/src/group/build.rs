@@ -410,10 +410,10 @@ impl Group {
             }
             None => Sealed::default(),
         };
-        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box);
+        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, None);
         header.welcome_hash = EntryHeader::welcome_hash(&welcome);
         let signature = self.access_keys.sign.sign(Label::Append, &header.encode());
-        let append = Append { via: None, header, signature, commit, epoch_box, welcome };
+        let append = Append { via: None, header, signature, commit, epoch_box, welcome, record: None, reserve: None, call: None };
         self.pending = Some(Pending { append: append.clone(), aad, adds: draft.keys(), removes: draft.removes.clone() });
         Ok(Built { append, action: draft.action, served: draft.served.clone(), refused: draft.refused.clone() })
     }

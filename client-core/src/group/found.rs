@@ -146,10 +146,20 @@ impl Group {
         let sealed = box_key.seal(&mut rng, &Part::Box.associated(&header), &contents.spell()).map_err(|_| FoundError::Mls)?;
         let commit = Blob::new(Bytes::copy_from_slice(&group_id)).ok_or(FoundError::Mls)?;
         let epoch_box = Blob::new(sealed).ok_or(FoundError::Mls)?;
-        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box);
+        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, None);
         let signature = join_keys.sign.sign(Label::Append, &header.encode());
         let position = Position::START.advance(&header).map_err(|_| FoundError::Mls)?;
-        let append = Append { via: None, header, signature, commit, epoch_box, welcome: Sealed::default() };
+        let append = Append {
+            via: None,
+            header,
+            signature,
+            commit,
+            epoch_box,
+            welcome: Sealed::default(),
+            record: None,
+            reserve: None,
+            call: None,
+        };
         let group = Self::assemble(Parts {
             mls,
             provider,

@@ -67,7 +67,7 @@ impl Group {
         if !hub.is_some_and(|hub| says(&entry.head, header, hub))
             || header.room != self.bind.room
             || header.instance != self.bind.instance
-            || header.body_hash != EntryHeader::body_hash(&entry.commit, &entry.epoch_box)
+            || header.body_hash != EntryHeader::body_hash(&entry.commit, &entry.epoch_box, entry.record.as_ref())
         {
             return Outcome::NotGenuine;
         }

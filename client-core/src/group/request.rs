@@ -236,9 +236,18 @@ pub(super) fn join_message(
     unix_ms: u64,
 ) -> Option<Join> {
     let hub = record.hub()?.relay;
-    let claim = Join::claim(hub, record.room, instance, id, unix_ms, body.bytes());
+    let claim = Join::claim(hub, record.room, instance, record.generation, id, unix_ms, body.bytes());
     let signature = keys.sign.sign(Label::Request, &claim);
-    Some(Join { via: None, room: record.room, instance, id, time: unix_ms, body: body.clone(), signature })
+    Some(Join {
+        via: None,
+        room: record.room,
+        instance,
+        generation: record.generation,
+        id,
+        time: unix_ms,
+        body: body.clone(),
+        signature,
+    })
 }
 
 impl Group {

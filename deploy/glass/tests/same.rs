@@ -168,7 +168,7 @@ fn record(hub: RelayId) -> conclave_federation::record::RoomRecord {
     use conclave_federation::{
         id::Generation,
         proof::Signature,
-        record::{Hub, NoDelegation, RoomRecord},
+        record::{Hub, RoomRecord},
     };
     let founder = SigningKey::from_seed([1; 32]);
     let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
@@ -186,12 +186,13 @@ fn record(hub: RelayId) -> conclave_federation::record::RoomRecord {
         join: SigningKey::from_seed([3; 32]).verifying_key(),
         lobby: [4; 32],
         retired: List::default(),
+        revoked: List::default(),
         host_required: false,
         max_members: 10,
         hubs: List::new(vec![Hub { relay: hub, addresses }]).expect("one"),
         not_after,
         signer: founder.verifying_key(),
-        delegation: NoDelegation,
+        delegation: List::default(),
         signature: Signature::new([0; 64]),
     };
     record.sign(&founder);
@@ -310,6 +311,7 @@ fn answer(request: Request, record: &mut Option<conclave_federation::record::Roo
                 group: Blob::new(Bytes::new()).expect("short"),
                 seq: 0,
                 head: Head::START,
+                call: None,
             })),
             None => Answer::Refused(Refusal::new(Code::UNKNOWN_ROOM, "")),
         },

@@ -95,6 +95,8 @@ codes! {
     EXPIRED = 35, "expired";
     /// The proof was made for another relay.
     FOREIGN_PROOF = 36, "foreign_proof";
+    /// The relay's operator closed the room.
+    CLOSED = 37, "closed";
 }
 
 impl Wire for Code {

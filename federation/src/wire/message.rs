@@ -4,9 +4,9 @@ pub use super::control::{Message, MessageReader, grease};
 use super::{Blob, List, Malformed, Reader, Text, Wire, Writer, code::Code, wire_struct};
 use crate::{
     id::{Alias, Generation, Head, Instance, JoinId, RelayId, RoomId, TrackId},
-    limits::{MAX_ADDRESSES, MAX_HOPS, MAX_REQUEST_BODY, MAX_SEALED, MAX_SERVED, MAX_VERSIONS, MAX_WORDS},
-    proof::{Capability, Signature},
-    record::{Address, RelayDescriptor, RoomRecord},
+    limits::{MAX_ADDRESSES, MAX_HOPS, MAX_NOTE, MAX_REQUEST_BODY, MAX_SEALED, MAX_SERVED, MAX_VERSIONS, MAX_WORDS},
+    proof::{Capability, HostProof, Label, Signature, SigningKey},
+    record::{Address, CallKeys, RelayDescriptor, RoomRecord},
     track::Class,
 };
 
@@ -109,6 +109,8 @@ wire_struct! {
         pub seq: u64,
         /// Its head.
         pub head: Head,
+        /// Keys of the current instance, when whoever began it chose some: see [`RoomRecord::keys`]. To be verified.
+        pub call: Option<CallKeys>,
     }
 }
 
@@ -162,7 +164,7 @@ pub enum EntryKind {
     Commit,
     /// Moves the log to the next hub; specified, not spoken yet.
     HubMove,
-    /// Ends the instance; specified, not spoken yet.
+    /// Ends the instance; says nothing else, and needs a host's word.
     End,
 }
 
@@ -203,15 +205,15 @@ wire_struct! {
         pub prev_head: Head,
         /// What it does.
         pub kind: EntryKind,
-        /// Bit 0: comes with a record of the next generation; specified, not spoken yet, so 0.
+        /// Bit 0, [`EntryHeader::NEXT_GENERATION`]: comes with a record of the next generation. The others are 0.
         pub flags: u8,
-        /// Generation of the key that offers it.
+        /// Generation of the key that offers it; of an entry that begins the next generation, the one before.
         pub generation: Generation,
         /// Counts hub moves; 0.
         pub term: u16,
         /// Which listed hub orders it; 0.
         pub hub_index: u8,
-        /// SHA-256 of commit and box, each as spelled in the entry.
+        /// SHA-256 of commit, box and record, each as spelled in the entry.
         pub body_hash: [u8; 32],
         /// SHA-256 of the welcome's bytes.
         pub welcome_hash: [u8; 32],
@@ -230,6 +232,8 @@ wire_struct! {
         pub commit: Sealed,
         /// Sealed for the epoch it makes.
         pub epoch_box: Sealed,
+        /// The record of the next generation, exactly when the header says so.
+        pub record: Option<RoomRecord>,
         /// The hub's word for it.
         pub head: HubHead,
     }
@@ -274,11 +278,17 @@ wire_struct! {
         pub epoch_box: Sealed,
         /// Kept beside the log, for the requests served alone; may be empty.
         pub welcome: Sealed,
+        /// As in [`Entry`].
+        pub record: Option<RoomRecord>,
+        /// A host's word under [`Label::Reserve`] over the header's bytes: a share of the log's pace of its own.
+        pub reserve: Option<HostProof>,
+        /// Only with a genesis: the keys of this call, in place of the record's.
+        pub call: Option<CallKeys>,
     }
 }
 
 wire_struct! {
-    /// Asks to be let in; stays open until served. Signed by the join key, so that only link holders can.
+    /// Asks to be let in; stays open until served. Signed by the join key of a link, the current or a retired one.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Join {
         /// The hub, when it is not the relay asked.
@@ -287,6 +297,8 @@ wire_struct! {
         pub room: RoomId,
         /// The call.
         pub instance: Instance,
+        /// Of the link that signs it.
+        pub generation: Generation,
         /// Chosen at random; the same after a reconnect.
         pub id: JoinId,
         /// The joiner's clock, milliseconds since 1970.
@@ -299,13 +311,22 @@ wire_struct! {
 }
 
 impl Join {
-    /// The signed bytes: hub, room, instance, id, time and the hash of the body.
+    /// The signed bytes: hub, room, instance, the link's generation, id, time and the hash of the body.
     #[must_use]
-    pub fn claim(hub: RelayId, room: RoomId, instance: Instance, id: JoinId, time: u64, body: &[u8]) -> Vec<u8> {
+    pub fn claim(
+        hub: RelayId,
+        room: RoomId,
+        instance: Instance,
+        generation: Generation,
+        id: JoinId,
+        time: u64,
+        body: &[u8],
+    ) -> Vec<u8> {
         let mut out = Writer::new();
         hub.put(&mut out);
         room.put(&mut out);
         instance.put(&mut out);
+        generation.put(&mut out);
         id.put(&mut out);
         out.u64(time);
         out.raw(&crate::proof::sha256(&[body]));
@@ -325,6 +346,98 @@ wire_struct! {
         pub welcome: Sealed,
         /// The hub's word for it.
         pub head: HubHead,
+    }
+}
+
+/// A sealed note to somebody whose request a host refused.
+pub type Note = Blob<MAX_NOTE>;
+
+wire_struct! {
+    /// A host refuses a join request: its asker is answered with the note, at once and when the same request is made again.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Decline {
+        /// The hub, when it is not the relay asked.
+        pub via: Option<Via>,
+        /// The room.
+        pub room: RoomId,
+        /// The call.
+        pub instance: Instance,
+        /// The request.
+        pub id: JoinId,
+        /// For the asker.
+        pub note: Note,
+        /// Over [`Decline::claim`], under [`Label::Decline`].
+        pub proof: HostProof,
+    }
+}
+
+impl Decline {
+    /// The signed bytes: room, instance, id and the hash of the note.
+    #[must_use]
+    pub fn claim(room: RoomId, instance: Instance, id: JoinId, note: &[u8]) -> Vec<u8> {
+        let mut out = Writer::new();
+        room.put(&mut out);
+        instance.put(&mut out);
+        id.put(&mut out);
+        out.raw(&crate::proof::sha256(&[note]));
+        out.into_vec()
+    }
+
+    /// Whether a host of `record`'s room refuses this, now.
+    #[must_use]
+    pub fn verify(&self, record: &RoomRecord, unix_ms: u64) -> bool {
+        let claim = Self::claim(self.room, self.instance, self.id, self.note.bytes());
+        self.room == record.room && self.proof.verify(Label::Decline, &claim, record, unix_ms)
+    }
+}
+
+wire_struct! {
+    /// Asks the hub to state when it saw a digest: that of a report, of which the hub learns nothing else.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Stamp {
+        /// The hub, when it is not the relay asked.
+        pub via: Option<Via>,
+        /// The room.
+        pub room: RoomId,
+        /// The call.
+        pub instance: Instance,
+        /// SHA-256 of the report.
+        pub digest: [u8; 32],
+    }
+}
+
+wire_struct! {
+    /// Answer to [`Stamp`].
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Stamped {
+        /// The hub's clock, milliseconds since 1970.
+        pub time: u64,
+        /// By the hub's relay key, over room, instance, digest and time.
+        pub signature: Signature,
+    }
+}
+
+impl Stamped {
+    fn claim(room: RoomId, instance: Instance, digest: &[u8; 32], time: u64) -> Vec<u8> {
+        let mut out = Writer::new();
+        room.put(&mut out);
+        instance.put(&mut out);
+        out.raw(digest);
+        out.u64(time);
+        out.into_vec()
+    }
+
+    /// A hub states when it saw a digest.
+    #[must_use]
+    pub fn sign(hub: &SigningKey, stamp: &Stamp, time: u64) -> Self {
+        let claim = Self::claim(stamp.room, stamp.instance, &stamp.digest, time);
+        Self { time, signature: hub.sign(Label::Report, &claim) }
+    }
+
+    /// Whether `hub` said this of the digest.
+    #[must_use]
+    pub fn verify(&self, hub: RelayId, room: RoomId, instance: Instance, digest: &[u8; 32]) -> bool {
+        hub.key().verify(Label::Report, &Self::claim(room, instance, digest, self.time), &self.signature)
     }
 }
 
@@ -515,6 +628,10 @@ messages! {
         Subscribe(Subscribe) = 0x17,
         /// See [`Publish`].
         Publish(Publish) = 0x18,
+        /// See [`Decline`].
+        Decline(Decline) = 0x19,
+        /// See [`Stamp`].
+        Stamp(Stamp) = 0x1a,
     }
 }
 
@@ -532,12 +649,14 @@ messages! {
         Appended(HubHead) = 0x33,
         /// To [`Request::Join`].
         Admitted(Box<Admitted>) = 0x34,
-        /// To [`Request::Join`]: a member's sealed refusal; specified, not sent yet.
-        Declined(Blob<MAX_REQUEST_BODY>) = 0x35,
+        /// To [`Request::Join`]: a host's refusal, with a note.
+        Declined(Note) = 0x35,
         /// To [`Request::Subscribe`].
         Subscribed(Subscribed) = 0x36,
         /// To [`Request::Publish`].
         Published(Published) = 0x37,
+        /// To [`Request::Stamp`].
+        Stamped(Stamped) = 0x38,
     }
 }
 
@@ -559,6 +678,8 @@ messages! {
         Unpublish(Unpublish) = 0x53,
         /// See [`Detach`].
         Detach(Detach) = 0x54,
+        /// From a hub to the relays of a room: a newer record of it.
+        Record(Box<RoomRecord>) = 0x55,
     }
 }
 

@@ -211,6 +211,8 @@ impl Wire for Directory {
 pub struct Knock {
     /// The request's id; a log entry that serves it names it.
     pub id: crate::id::JoinId,
+    /// Of the link that signed it.
+    pub generation: crate::id::Generation,
     /// Sealed for the members.
     pub body: super::Blob<{ crate::limits::MAX_REQUEST_BODY }>,
 }
@@ -218,11 +220,12 @@ pub struct Knock {
 impl Wire for Knock {
     fn put(&self, out: &mut Writer) {
         self.id.put(out);
+        self.generation.put(out);
         self.body.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { id: Wire::take(from)?, body: Wire::take(from)? })
+        Ok(Self { id: Wire::take(from)?, generation: Wire::take(from)?, body: Wire::take(from)? })
     }
 }
 

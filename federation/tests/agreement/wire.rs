@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::common::{TIME, descriptor, hex, messages, record, well_known};
+use crate::common::{TIME, append, descriptor, hex, key, messages, next_generation, next_record, record, well_known};
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Alias, Instance, RelayId, RoomId, TrackId},
+    id::{Alias, Generation, Instance, RelayId, RoomId, TrackId},
     limits::{MAX_DATAGRAM, MAX_DATAGRAM_PAYLOAD, MAX_OBJECT_HEADER},
+    log::Position,
     track::{Class, TrackName},
     wire::{
         Malformed, Wire, Writer,
         code::Code,
-        message::{Answer, Message, MessageReader, Notice, Request, grease},
+        message::{Answer, Append, Entry, HubHead, Message, MessageReader, Notice, Request, grease},
         object::{Directory, Knock, Listing, ObjectHeader, ObjectIdentity},
         stream::{GroupHeader, Piece, StreamReader, reliable_head, reliable_start},
         varint,
@@ -25,6 +26,16 @@ fn header() -> ObjectHeader {
 
 fn listing() -> Listing {
     Listing { track: TrackId(99), class: Class::Groups, layers: 2, relay: RelayId::new([8; 32]) }
+}
+
+fn entry(append: &Append) -> Entry {
+    Entry {
+        header: append.header.clone(),
+        commit: append.commit.clone(),
+        epoch_box: append.epoch_box.clone(),
+        record: append.record.clone(),
+        head: HubHead::sign(&key(10), &append.header, TIME),
+    }
 }
 
 fn golden() -> BTreeMap<String, String> {
@@ -45,9 +56,16 @@ fn golden() -> BTreeMap<String, String> {
         add(name, &message);
     }
     add("record", &record().encode());
+    add("record of the next generation", &next_record().encode());
+    add("entry", &entry(&append(Position::START, b"group")).encode());
+    add("entry of the next generation", &entry(&next_generation(Position::START)).encode());
     add("descriptor", &descriptor().encode());
     add("well known", &well_known().encode());
-    let knock = Knock { id: conclave_federation::id::JoinId::new([9; 16]), body: crate::common::blob(b"sealed") };
+    let knock = Knock {
+        id: conclave_federation::id::JoinId::new([9; 16]),
+        generation: Generation(2),
+        body: crate::common::blob(b"sealed"),
+    };
     add("knock", &knock.encode());
     all
 }

@@ -133,8 +133,9 @@ pub(crate) fn join(now: Now, hub: RelayId, join: &Join, record: &RoomRecord) -> 
     if join.time.abs_diff(now.unix_ms) > CLOCK_LEEWAY_MS {
         return Err(Code::EXPIRED);
     }
-    let claim = Join::claim(hub, join.room, join.instance, join.id, join.time, join.body.bytes());
-    if record.join.verify(Label::Request, &claim, &join.signature) { Ok(()) } else { Err(Code::BAD_PROOF) }
+    let claim = Join::claim(hub, join.room, join.instance, join.generation, join.id, join.time, join.body.bytes());
+    let signer = record.join_key(join.generation).ok_or(Code::STALE_GENERATION)?;
+    if signer.verify(Label::Request, &claim, &join.signature) { Ok(()) } else { Err(Code::BAD_PROOF) }
 }
 
 /// What a refused proof means to people, and what to do.

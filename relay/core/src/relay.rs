@@ -401,6 +401,7 @@ impl Relay {
             (Request::Present(_), None) => {
                 cx.close(asker.session, Code::VIOLATION, "only relays show capabilities: attach instead");
             }
+            (Request::Decline(_) | Request::Stamp(_), _) => cx.refuse_proof(asker, Code::UNSUPPORTED),
             (Request::Attach(_) | Request::Renew(_), Some(_)) => {
                 cx.close(asker.session, Code::VIOLATION, "only clients attach: show a capability instead");
             }
@@ -439,6 +440,7 @@ impl Relay {
             (Notice::Ended(_), None) => {
                 cx.close(session, Code::VIOLATION, "clients end their tracks by unpublishing them");
             }
+            (Notice::Record(_), _) => {}
             (Notice::Hello(_) | Notice::Greeting(_), _) => {
                 cx.close(session, Code::VIOLATION, "the opening comes once");
             }

@@ -191,7 +191,7 @@ impl Verifier {
     }
 
     pub(super) fn check(&mut self, seq: u64, stored: &StoredEntry) -> Result<(), Damage> {
-        let Entry { header, commit, epoch_box, head } = &stored.entry;
+        let Entry { header, commit, epoch_box, record, head } = &stored.entry;
         if seq != self.position.seq {
             return Err(Damage::Gap);
         }
@@ -199,7 +199,9 @@ impl Verifier {
             return Err(Damage::Chain);
         }
         let next = self.position.advance(header).map_err(|_| Damage::Chain)?;
-        if header.body_hash != EntryHeader::body_hash(commit, epoch_box) || header.welcome_hash != sha256(&[&stored.welcome]) {
+        if header.body_hash != EntryHeader::body_hash(commit, epoch_box, record.as_ref())
+            || header.welcome_hash != sha256(&[&stored.welcome])
+        {
             return Err(Damage::Body);
         }
         let stated = head.room == header.room && head.instance == header.instance && head.seq == seq && head.head == next.head;

@@ -50,6 +50,7 @@ struct Call {
     log: Option<Log>,
     entries: Vec<(Entry, Sealed)>,
     group: Bytes,
+    keys: Option<conclave_federation::record::CallKeys>,
     tracks: BTreeMap<TrackId, Track>,
     pending: BTreeMap<JoinId, (SessionKey, Reply)>,
     directory: (u64, Vec<Directory>),
@@ -217,6 +218,7 @@ impl Hub {
                         group: Blob::new(call.map(|call| call.group.clone()).unwrap_or_default()).unwrap(),
                         seq: entries.len() as u64,
                         head: entries.last().map_or(Head::START, |(entry, _)| entry.head.head),
+                        call: call.and_then(|call| call.keys.clone()),
                     })))
                 }
             },
@@ -236,6 +238,7 @@ impl Hub {
                         self.id,
                         join.room,
                         join.instance,
+                        join.generation,
                         join.id,
                         join.time,
                         join.body.bytes(),
@@ -244,7 +247,7 @@ impl Hub {
                     let call = room.calls.get_mut(&join.instance.0).unwrap();
                     call.pending.insert(join.id, (session, reply));
                     if !self.mischief.deaf_joins {
-                        let knock = Knock { id: join.id, body: join.body }.encode();
+                        let knock = Knock { id: join.id, generation: join.generation, body: join.body }.encode();
                         self.publish_object(join.room, join.instance, TrackId::REQUESTS, knock, outlet);
                     }
                     return;
@@ -279,6 +282,7 @@ impl Hub {
                 }
             }
             Request::Renew(_) => Ok(Answer::Done(())),
+            Request::Decline(_) | Request::Stamp(_) => Err(Code::UNSUPPORTED),
             Request::Publish(publish) => {
                 let alias = self.alias();
                 let outgoing = self.alias();
@@ -372,6 +376,7 @@ impl Hub {
             let call = Call {
                 log: Some(Log::new(id, header.instance)),
                 group: append.commit.bytes().clone(),
+                keys: append.call.clone(),
                 directory: (0, vec![Directory::Whole(vec![])]),
                 ..Call::default()
             };
@@ -383,15 +388,19 @@ impl Hub {
             return self.answer(session, reply, refuse(Code::WRONG_INSTANCE), outlet);
         };
         let log = call.log.as_mut().unwrap();
-        if let Err(code) = log.check(&append, &record) {
+        if let Err(code) = log.check(&append, &record, call.keys.as_ref(), now.unix_ms) {
             return self.answer(session, reply, refuse(code), outlet);
         }
         log.advance(&append).unwrap();
+        if let Some(next) = &append.record {
+            room.record = next.clone();
+        }
         let head = HubHead::sign(&self.local.key, &header, now.unix_ms);
         let entry = Entry {
             header: header.clone(),
             commit: append.commit.clone(),
             epoch_box: append.epoch_box.clone(),
+            record: append.record.clone(),
             head: head.clone(),
         };
         call.entries.push((entry.clone(), append.welcome.clone()));
@@ -520,7 +529,7 @@ impl Hub {
                     track.subscribers.remove(&session);
                 }
             }
-            Notice::Hello(_) | Notice::Greeting(_) | Notice::Ended(_) => panic!("clients do not say this"),
+            Notice::Hello(_) | Notice::Greeting(_) | Notice::Ended(_) | Notice::Record(_) => panic!("clients do not say this"),
         }
     }
 

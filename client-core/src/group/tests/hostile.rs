@@ -92,9 +92,19 @@ fn offer(
     };
     let sealed = evil.keys.entry.seal(&mut evil.rng, &Part::Commit.associated(&header), commit).expect("sealed");
     let commit = Blob::new(sealed).expect("short");
-    header.body_hash = EntryHeader::body_hash(&commit, &Sealed::default());
+    header.body_hash = EntryHeader::body_hash(&commit, &Sealed::default(), None);
     let signature = evil.access_keys.sign.sign(Label::Append, &header.encode());
-    let append = Append { via: None, header, signature, commit, epoch_box: Sealed::default(), welcome: Sealed::default() };
+    let append = Append {
+        via: None,
+        header,
+        signature,
+        commit,
+        epoch_box: Sealed::default(),
+        welcome: Sealed::default(),
+        record: None,
+        reserve: None,
+        call: None,
+    };
     world.hub.append(&append).expect("the hub is blind");
     world.hub.last()
 }
@@ -462,7 +472,7 @@ fn opened(group: &mut Group, request: &mut Request) -> Option<RequestError> {
     request.sign(&key);
     let mut rng = fork(&mut group.rng);
     let body = request.seal(&mut rng, &group.join_keys, &group.record).expect("sealed");
-    group.open_request(&conclave_federation::wire::object::Knock { id: request.id, body }).err()
+    group.open_request(&conclave_federation::wire::object::Knock { id: request.id, generation: group.generation(), body }).err()
 }
 
 #[test]
@@ -569,7 +579,7 @@ proptest! {
         let (_, mut groups) = call(77, 1);
         prop_assert!(groups[0].open_chat(&bytes).is_err());
         let body = Blob::new(Bytes::from(bytes)).expect("short");
-        let knock = conclave_federation::wire::object::Knock { id: JoinId::new([1; 16]), body };
+        let knock = conclave_federation::wire::object::Knock { id: JoinId::new([1; 16]), generation: groups[0].generation(), body };
         prop_assert!(groups[0].open_request(&knock).is_err());
     }
 

@@ -30,19 +30,27 @@ pub(super) struct Hub {
     key: SigningKey,
     log: Log,
     record: conclave_federation::record::RoomRecord,
+    call: Option<conclave_federation::record::CallKeys>,
     pub(super) entries: Vec<Entry>,
     welcomes: Vec<Sealed>,
 }
 
 impl Hub {
     pub(super) fn append(&mut self, append: &Append) -> Result<HubHead, Code> {
-        self.log.check(append, &self.record)?;
+        self.log.check(append, &self.record, self.call.as_ref(), NOW)?;
         self.log.advance(append).map_err(|_| Code::CONFLICT)?;
+        if append.call.is_some() {
+            self.call.clone_from(&append.call);
+        }
+        if let Some(next) = &append.record {
+            self.record = next.clone();
+        }
         let head = HubHead::sign(&self.key, &append.header, NOW);
         self.entries.push(Entry {
             header: append.header.clone(),
             commit: append.commit.clone(),
             epoch_box: append.epoch_box.clone(),
+            record: append.record.clone(),
             head: head.clone(),
         });
         self.welcomes.push(append.welcome.clone());
@@ -78,7 +86,7 @@ pub(super) struct World {
 }
 
 pub(super) fn knock(join: &Join) -> Knock {
-    Knock { id: join.id, body: join.body.clone() }
+    Knock { id: join.id, generation: join.generation, body: join.body.clone() }
 }
 
 pub(super) fn applied(outcome: Outcome) -> Applied {
@@ -123,6 +131,7 @@ impl World {
             key,
             log: Log::new(room.record.room, instance),
             record: room.record.clone(),
+            call: None,
             entries: Vec::new(),
             welcomes: Vec::new(),
         };

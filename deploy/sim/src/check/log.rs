@@ -90,7 +90,7 @@ impl Logs {
         if entry.head.head != header.head() || entry.head.seq != seq {
             return Err(format!("entry {seq} of {room:?} comes with the head of another"));
         }
-        if header.body_hash != EntryHeader::body_hash(&entry.commit, &entry.epoch_box) {
+        if header.body_hash != EntryHeader::body_hash(&entry.commit, &entry.epoch_box, entry.record.as_ref()) {
             return Err(format!("entry {seq} of {room:?} has another body than its header says"));
         }
         let log = self.seen.entry((room, header.instance)).or_default();

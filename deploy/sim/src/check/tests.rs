@@ -45,13 +45,13 @@ fn entry(position: Position, salt: u8) -> (Entry, Position) {
         generation: Generation(0),
         term: 0,
         hub_index: 0,
-        body_hash: EntryHeader::body_hash(&commit, &epoch_box),
+        body_hash: EntryHeader::body_hash(&commit, &epoch_box, None),
         welcome_hash: [0; 32],
         served: List::default(),
     };
     let next = position.advance(&header).expect("follows");
     let head = HubHead::sign(&hub().0, &header, 5);
-    (Entry { header, commit, epoch_box, head }, next)
+    (Entry { header, commit, epoch_box, record: None, head }, next)
 }
 
 /// A log of three entries that is durable and acknowledged.

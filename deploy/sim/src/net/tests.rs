@@ -169,7 +169,7 @@ fn question(number: u8) -> Request {
     };
     let commit = Blob::new(Bytes::from(vec![number; 100_000])).expect("short enough");
     let (epoch_box, welcome, signature) = (Blob::default(), Blob::default(), Signature::new([0; 64]));
-    Request::Append(Append { via: None, header, signature, commit, epoch_box, welcome })
+    Request::Append(Append { via: None, header, signature, commit, epoch_box, welcome, record: None, reserve: None, call: None })
 }
 
 fn two_relays(seed: u64, path: Path) -> (Network, Vec<Peer>) {

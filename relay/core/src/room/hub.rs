@@ -142,6 +142,7 @@ impl Relay {
             group: Blob::new(hub.group.clone()).unwrap_or_default(),
             seq: position.seq,
             head: position.head,
+            call: None,
         })))
     }
 
@@ -178,9 +179,10 @@ impl Relay {
         };
         let group = genesis.commit.bytes().clone();
         let last = entries.last().map(|entry| entry.head.clone());
+        let ended = entries.last().is_some_and(|entry| entry.header.kind == EntryKind::End);
         self.begin_call(cx, id, current.instance);
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
-        hub.log = Some(Log::restored(id, current.instance, position, bytes));
+        hub.log = Some(Log::restored(id, current.instance, position, bytes, ended));
         hub.group = group;
         hub.last = last;
         if let Some(tracks) = &hub.tracks {
@@ -328,7 +330,13 @@ impl Relay {
         let header = append.header.clone();
         let head = HubHead::sign(&self.local.key, &header, cx.now.unix_ms);
         let (instance, seq) = (header.instance, header.seq);
-        let entry = Entry { header, commit: append.commit.clone(), epoch_box: append.epoch_box.clone(), head };
+        let entry = Entry {
+            header,
+            commit: append.commit.clone(),
+            epoch_box: append.epoch_box.clone(),
+            record: append.record.clone(),
+            head,
+        };
         let stored = StoredEntry { entry: entry.clone(), welcome: append.welcome.bytes().clone() };
         if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) {
             hub.writing = Some(Writing::Append(asker, append, Box::new(entry)));
@@ -442,7 +450,7 @@ impl Relay {
         match hub.mailbox.ask(cx.now.mono, join, asker) {
             Asked::New(place) => {
                 cx.stats.joins.asked += 1;
-                let knock = Knock { id: join.id, body: join.body.clone() };
+                let knock = Knock { id: join.id, generation: join.generation, body: join.body.clone() };
                 let alias = tracks.requests;
                 let header = ObjectHeader { alias, group: tracks.requests_group, object: place, layer: 0, flags: 0, priority: 0 };
                 cx.down.push_back(ToShard::Originate { alias, header, payload: knock.encode() });
@@ -528,6 +536,9 @@ impl Relay {
 /// Whether an entry may be the next one of the room's log, or begin its next call.
 fn check(cx: &Cx<'_>, room: &Room, append: &Append) -> Result<(), Code> {
     let header = &append.header;
+    if append.record.is_some() || append.call.is_some() || header.kind == EntryKind::End {
+        return Err(Code::UNSUPPORTED);
+    }
     let hub = room.hub().ok_or(Code::UNKNOWN_ROOM)?;
     if header.kind == EntryKind::Genesis {
         if header.instance > room.instance.next() {
@@ -539,9 +550,9 @@ fn check(cx: &Cx<'_>, room: &Room, append: &Append) -> Result<(), Code> {
         if append.commit.bytes().len() > 64 {
             return Err(Code::VIOLATION);
         }
-        return Log::new(room.record.room, header.instance).check(append, &room.record);
+        return Log::new(room.record.room, header.instance).check(append, &room.record, None, cx.now.unix_ms);
     }
-    hub.log.as_ref().ok_or(Code::WRONG_INSTANCE)?.check(append, &room.record)
+    hub.log.as_ref().ok_or(Code::WRONG_INSTANCE)?.check(append, &room.record, None, cx.now.unix_ms)
 }
 
 fn publish_entry(cx: &mut Cx<'_>, alias: Alias, entry: &Entry) {

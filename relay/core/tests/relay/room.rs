@@ -4,7 +4,7 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, Generation, Head, Instance, JoinId, RelayId, RoomId, TrackId},
     proof::{AttachClaim, Capability, Label, Signature, SigningKey},
-    record::{Hub, NoDelegation, RoomRecord},
+    record::{Hub, RoomRecord},
     track::Class,
     wire::{
         Blob, List, Text, Wire,
@@ -57,12 +57,13 @@ impl Room {
             join: self.join.verifying_key(),
             lobby: [0; 32],
             retired: List::default(),
+            revoked: List::default(),
             host_required: false,
             max_members: 100,
             hubs: List::new(vec![hub]).unwrap(),
             not_after: UNIX + 24 * 3_600_000,
             signer: self.founder.verifying_key(),
-            delegation: NoDelegation,
+            delegation: List::default(),
             signature: Signature::new([0; 64]),
         };
         record.sign(&self.founder);
@@ -122,13 +123,13 @@ impl Room {
             generation: Generation(0),
             term: 0,
             hub_index: 0,
-            body_hash: EntryHeader::body_hash(&commit, &epoch_box),
+            body_hash: EntryHeader::body_hash(&commit, &epoch_box, None),
             welcome_hash: EntryHeader::welcome_hash(&welcome),
             served: List::new(served).unwrap(),
         };
         let key = if kind == EntryKind::Genesis { &self.join } else { &self.access };
         let signature = key.sign(Label::Append, &header.encode());
-        Append { via: None, header, signature, commit, epoch_box, welcome }
+        Append { via: None, header, signature, commit, epoch_box, welcome, record: None, reserve: None, call: None }
     }
 
     pub(crate) fn genesis(&self, body: &[u8]) -> Append {
@@ -148,9 +149,9 @@ impl Room {
 
     pub(crate) fn knock(&self, id: u8, body: &[u8], time: u64) -> Join {
         let (id, body) = (JoinId::new([id; 16]), Blob::new(Bytes::copy_from_slice(body)).unwrap());
-        let claim = Join::claim(relay_id(self.hub), self.id, self.instance, id, time, body.bytes());
+        let claim = Join::claim(relay_id(self.hub), self.id, self.instance, Generation(0), id, time, body.bytes());
         let signature = self.join.sign(Label::Request, &claim);
-        Join { via: None, room: self.id, instance: self.instance, id, time, body, signature }
+        Join { via: None, room: self.id, instance: self.instance, generation: Generation(0), id, time, body, signature }
     }
 
     pub(crate) fn publish(&self, track: u64, class: Class) -> Request {
