@@ -43,6 +43,8 @@ struct Seat {
     heard: Duration,
     /// The last heartbeat that they signed: for removal.
     signed: Duration,
+    /// Whether they were here before us, or have signed one since they came: who was just let in cannot let in others yet.
+    settled: bool,
 }
 
 /// Everybody in the room.
@@ -56,12 +58,12 @@ impl Roster {
     pub(crate) fn new(me: u16, members: &[Member], epoch: u64, now: Duration) -> Self {
         let mut roster = Self { me, seats: BTreeMap::new() };
         for member in members {
-            roster.seat(member, epoch, now);
+            roster.seat(member, epoch, now, true);
         }
         roster
     }
 
-    fn seat(&mut self, member: &Member, epoch: u64, now: Duration) -> Participant {
+    fn seat(&mut self, member: &Member, epoch: u64, now: Duration, settled: bool) -> Participant {
         let participant = Participant {
             id: member.id(),
             name: member.name.clone(),
@@ -70,7 +72,7 @@ impl Roster {
             present: Presence::Here,
             joined_epoch: epoch,
         };
-        let seat = Seat { participant: participant.clone(), key: member.key, heard: now, signed: now };
+        let seat = Seat { participant: participant.clone(), key: member.key, heard: now, signed: now, settled };
         self.seats.insert(member.leaf, seat);
         participant
     }
@@ -94,7 +96,7 @@ impl Roster {
         }
         for member in members {
             match self.seats.get_mut(&member.leaf) {
-                None => events.push(Event::ParticipantJoined(self.seat(member, epoch, now))),
+                None => events.push(Event::ParticipantJoined(self.seat(member, epoch, now, false))),
                 Some(seat) => {
                     if seat.participant.name != member.name || seat.participant.host != member.host {
                         seat.participant.name.clone_from(&member.name);
@@ -153,6 +155,7 @@ impl Roster {
     pub(crate) fn on_heartbeat(&mut self, leaf: u16, now: Duration) -> Option<Event> {
         if let Some(seat) = self.seats.get_mut(&leaf) {
             seat.signed = seat.signed.max(now);
+            seat.settled = true;
         }
         self.on_heard(leaf, now)
     }
@@ -191,7 +194,7 @@ impl Roster {
 
     /// Whether a leaf has signed a heartbeat lately: those who have not do not count in the order of committers.
     pub(crate) fn is_lively(&self, leaf: u16, now: Duration) -> bool {
-        leaf == self.me || self.seats.get(&leaf).is_some_and(|seat| seat.signed + self.grey_after() > now)
+        leaf == self.me || self.seats.get(&leaf).is_some_and(|seat| seat.settled && seat.signed + self.grey_after() > now)
     }
 
     /// Every leaf, whether it is a host's, and whether it is lively.
@@ -294,6 +297,15 @@ mod tests {
         assert_eq!(roster.silent(Duration::from_secs(17)).len(), 1);
         assert!(roster.on_heartbeat(1, Duration::from_secs(17)).is_none());
         assert!(roster.silent(Duration::from_secs(18)).is_empty());
+    }
+
+    #[test]
+    fn who_was_just_let_in_commits_nothing_before_their_first_heartbeat() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        roster.update(&[member(0, 0), member(1, 1), member(2, 2)], 2, Duration::ZERO, |_| Departure::Left);
+        assert!(roster.is_lively(1, Duration::ZERO) && !roster.is_lively(2, Duration::ZERO));
+        roster.on_heartbeat(2, Duration::from_secs(1));
+        assert!(roster.is_lively(2, Duration::from_secs(1)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Instance, JoinId, RoomId},
+    id::{Generation, Instance, JoinId, RoomId},
     limits::MAX_REQUEST_BODY,
     proof::{Label, Signature, SigningKey, VerifyingKey},
     record::RoomRecord,
@@ -109,6 +109,10 @@ pub struct Candidate {
     pub key: VerifyingKey,
     /// What they will say of themselves.
     pub profile: Profile,
+    /// Generation of the link that they have: their welcome is sealed for it.
+    pub link: Generation,
+    /// Whether that is not the current one.
+    pub old_link: bool,
     pub(super) key_package: KeyPackage,
 }
 
@@ -290,6 +294,8 @@ impl Group {
             attempt: request.attempt.clamp(1, MAX_ATTEMPT),
             key,
             profile,
+            link: self.record.generation,
+            old_link: false,
             key_package,
         })
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::OpenError,
-    committer::{self, Elector},
+    committer::{self, Elector, View},
     group::{BuildError, Leaf},
     state::Mode,
 };
@@ -123,16 +123,19 @@ impl Joined {
 
     fn next_action(&self, now: Now) -> Option<committer::Next> {
         let group = self.seat.group().filter(|_| self.leaving.is_none())?;
-        if self.committer.waiting() == (0, 0, 0) && group.pending().is_none() {
+        if self.committer.is_idle() && group.pending().is_none() {
             return None;
         }
-        let lets_in = match group.state().mode {
-            Mode::Open => true,
-            Mode::Knock | Mode::Locked => group.is_host(group.me()),
-        };
         let electors: Vec<Elector> =
             self.roster.seats(now.mono).map(|(leaf, host, alive)| Elector { leaf: Leaf(u32::from(leaf)), host, alive }).collect();
-        Some(self.committer.next_action(now.mono, group.transcript(), &electors, group.me(), lets_in))
+        let view = View {
+            transcript: group.transcript(),
+            electors: &electors,
+            me: group.me(),
+            host: group.is_host(group.me()),
+            mode: group.state().mode,
+        };
+        Some(self.committer.next_action(now.mono, &view))
     }
 
     fn commit_due(&self, now: Now) -> Option<Duration> {
@@ -140,7 +143,7 @@ impl Joined {
         let due = match self.next_action(now) {
             None => None,
             Some(committer::Next::Wait(at)) => at,
-            Some(committer::Next::Build(_) | committer::Next::Resend) => Some(now.mono),
+            Some(committer::Next::Build(_) | committer::Next::Task(_) | committer::Next::Resend) => Some(now.mono),
         };
         [conflict, due].into_iter().flatten().min()
     }
@@ -157,7 +160,10 @@ impl Joined {
         let append = match action {
             None | Some(committer::Next::Wait(_)) => return Next::Stay,
             Some(committer::Next::Build(work)) => match group.build(work) {
-                Ok(built) => Some(built.append),
+                Ok(built) => {
+                    self.committer.forget(&built.refused);
+                    Some(built.append)
+                }
                 Err(BuildError::Nothing(refused)) => {
                     self.committer.on_unbuildable(&refused, now);
                     None
@@ -173,6 +179,11 @@ impl Joined {
                     None
                 }
             },
+            Some(committer::Next::Task(_)) => {
+                // Nothing is asked for yet that the group can do.
+                self.committer.on_task_done();
+                None
+            }
             Some(committer::Next::Resend) => {
                 let pending = group.pending().cloned();
                 if pending.is_none() {

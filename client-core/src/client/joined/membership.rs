@@ -136,6 +136,7 @@ impl Joined {
         let (epoch, code) = (epoch_of(group), group.safety_code().to_string());
         self.transcripts.note(epoch.number, group.transcript().to_vec());
         let members: Vec<Member> = group.members().map(member).collect();
+        self.committer.on_tree(|key| members.iter().any(|member| member.key == *key));
         self.opener.advance(ctx.now.mono, epoch.clone());
         self.sealer.advance(epoch.clone());
         for (gone, _) in &applied.removed {

@@ -256,7 +256,8 @@ impl Joined {
                 let served =
                     candidate.kind == RequestKind::Join && candidate.attempt <= 1 && group.leaf_of(&candidate.key).is_some();
                 if !served {
-                    self.committer.on_request(*candidate, ctx.now.mono);
+                    let back = group.leaf_of(&candidate.key).is_some();
+                    self.committer.on_request(*candidate, back, ctx.now.mono);
                 }
             }
             Ok(Knocked::Leave(id, note)) => {
