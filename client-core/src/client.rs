@@ -374,7 +374,7 @@ impl Client {
                     self.core.warn(Warning::ChatNotSent);
                 }
                 self.with_joined(now, outlet, |joined, ctx| {
-                    joined.chat(&text, ctx);
+                    joined.say(&text, ctx);
                     Next::Stay
                 });
             }

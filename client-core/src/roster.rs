@@ -130,6 +130,11 @@ impl Roster {
         self.seats.get(&leaf).map(|seat| seat.participant.id)
     }
 
+    /// Somebody by name, if they are here.
+    pub(crate) fn by_id(&self, id: ParticipantId) -> Option<&Participant> {
+        self.seats.get(&id.leaf()).map(|seat| &seat.participant).filter(|participant| participant.id == id)
+    }
+
     /// The key of a leaf.
     pub(crate) fn key(&self, leaf: u16) -> Option<&VerifyingKey> {
         self.seats.get(&leaf).map(|seat| &seat.key)

@@ -293,9 +293,13 @@ impl<'a> Running<'a> {
                 }
                 self.warn(reason.to_string());
             }
-            Event::Chat { from, id, text, unix_ms } => {
+            Event::Chat { from, id, text, unix_ms, name, gone, history } => {
                 let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-                self.out.say(&Said::Chat { participant: from.into(), name: self.name(from), id, text, unix_ms });
+                let name = if name.is_empty() { self.name(from) } else { name };
+                self.out.say(&Said::Chat { participant: from.into(), name, id, text, unix_ms, gone, history });
+            }
+            Event::ChatGap { from, count } => {
+                self.out.say(&Said::ChatGap { participant: from.into(), name: self.name(from), count });
             }
             Event::Epoch { epoch, safety_code, committed } => {
                 self.out.say(&Said::Epoch { epoch, safety_code, committed });

@@ -167,8 +167,15 @@ mod tests {
                     id: "00".repeat(16),
                     text: "\"".to_owned(),
                     unix_ms: 7,
+                    gone: false,
+                    history: true,
                 },
-                json!({"t": 1234, "event": "chat", "participant": id, "name": "First", "id": "00".repeat(16), "text": "\"", "unix_ms": 7}),
+                json!({"t": 1234, "event": "chat", "participant": id, "name": "First", "id": "00".repeat(16), "text": "\"", "unix_ms": 7,
+                    "gone": false, "history": true}),
+            ),
+            (
+                Said::ChatGap { participant: who.clone(), name: "First".to_owned(), count: 2 },
+                json!({"t": 1234, "event": "chat_gap", "participant": id, "name": "First", "count": 2}),
             ),
             (
                 Said::Epoch { epoch: 4, safety_code: code.clone(), committed: true },

@@ -31,7 +31,13 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::Lost { name, kind, count: 1, .. } => format!("lost: 1 frame of {}'s {kind}", printable(name)),
         Said::Lost { name, kind, count, .. } => format!("lost: {count} frames of {}'s {kind}", printable(name)),
         Said::ChatSent { text } => format!("you: {}", printable(text)),
+        Said::Chat { name, text, history: true, gone: true, .. } => {
+            format!("earlier, {}, who has gone: {}", printable(name), printable(text))
+        }
+        Said::Chat { name, text, history: true, .. } => format!("earlier, {}: {}", printable(name), printable(text)),
         Said::Chat { name, text, .. } => format!("{}: {}", printable(name), printable(text)),
+        Said::ChatGap { name, count: 1, .. } => format!("a message of {} did not come", printable(name)),
+        Said::ChatGap { name, count, .. } => format!("{count} messages of {} did not come", printable(name)),
         Said::Epoch { safety_code, .. } => format!("safety code: {}", grouped(safety_code)),
         Said::Connection { again: true, transport: Some(WEBSOCKET), .. } => format!("connected again: {OVER_TCP}"),
         Said::Connection { again: true, .. } => "connected again".to_owned(),
@@ -179,6 +185,8 @@ mod tests {
             id: String::new(),
             text: text.to_owned(),
             unix_ms: 0,
+            gone: false,
+            history: false,
         };
         let words = words(&said).expect("chat is printed");
         assert!(!words.chars().any(|c| c.is_control() || c == '\u{202e}'), "{words:?}");

@@ -234,7 +234,10 @@ impl<O: Observer> Task<O> {
             E::TrackUnpublished { participant, track } => Event::TrackUnpublished { participant, track },
             E::FramesLost { participant, track, count } => Event::FramesLost { participant, track, count },
             E::FrameRefused { participant, reason } => Event::FrameRefused { participant, reason },
-            E::Chat { from, id, text, unix_ms } => Event::Chat { from, id, text, unix_ms },
+            E::Chat { from, id, text, unix_ms, name, gone, history } => {
+                Event::Chat { from, id, text, unix_ms, name, gone, history }
+            }
+            E::ChatGap { from, count } => Event::ChatGap { from, count },
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Carriers(carriers) => Event::Carriers(carriers),
             // Whoever waits for the room has no handle of it yet.

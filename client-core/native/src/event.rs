@@ -86,7 +86,7 @@ pub enum Event {
         /// Why.
         reason: OpenError,
     },
-    /// Somebody else says something; each message once.
+    /// Somebody else says something; each message once, and each author's in their order.
     Chat {
         /// Who.
         from: ParticipantId,
@@ -96,6 +96,19 @@ pub enum Event {
         text: String,
         /// The sender's clock, milliseconds since 1970.
         unix_ms: u64,
+        /// Their name; of somebody who has gone, as it was known.
+        name: String,
+        /// Whether they are not in the room any more.
+        gone: bool,
+        /// Whether it was said before we came, and is told by somebody who was there.
+        history: bool,
+    },
+    /// Messages of somebody that will not come.
+    ChatGap {
+        /// Whose.
+        from: ParticipantId,
+        /// How many, at least.
+        count: u64,
     },
     /// The group moved on: somebody came or went.
     Epoch {

@@ -177,7 +177,15 @@ mod tests {
     }
 
     fn chat(text: &str) -> Event {
-        Event::Chat { from: who(1), id: [0; 16], text: text.to_owned(), unix_ms: 0 }
+        Event::Chat {
+            from: who(1),
+            id: [0; 16],
+            text: text.to_owned(),
+            unix_ms: 0,
+            name: String::new(),
+            gone: false,
+            history: false,
+        }
     }
 
     fn state() -> Event {

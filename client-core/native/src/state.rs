@@ -43,6 +43,7 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::FramesUnread { .. }
         | Event::FrameRefused { .. }
         | Event::Chat { .. }
+        | Event::ChatGap { .. }
         | Event::Carriers(_)
         | Event::Knock { .. }
         | Event::KnockGone { .. }

@@ -71,7 +71,7 @@ pub enum Event {
         /// Why.
         reason: OpenError,
     },
-    /// Somebody says something; each message once.
+    /// Somebody says something; each message once, and each author's in their order.
     Chat {
         /// Who.
         from: ParticipantId,
@@ -81,6 +81,19 @@ pub enum Event {
         text: String,
         /// The sender's clock, milliseconds since 1970.
         unix_ms: u64,
+        /// Their name: as the tree has it, or, of somebody who has gone, as it was known.
+        name: String,
+        /// Whether they are not in the room any more.
+        gone: bool,
+        /// Whether it was said before we came, and is told by somebody who was there.
+        history: bool,
+    },
+    /// Messages of somebody that did not come and will not: what they say next follows after a gap.
+    ChatGap {
+        /// Whose.
+        from: ParticipantId,
+        /// How many; when we never heard them before, at least so many.
+        count: u64,
     },
     /// The group moved on.
     Epoch {

@@ -89,7 +89,10 @@ impl Core {
 
 /// What the network can send without end.
 const fn is_expendable(event: &Event) -> bool {
-    matches!(event, Event::Frame(_) | Event::FramesLost { .. } | Event::FrameRefused { .. } | Event::Chat { .. })
+    matches!(
+        event,
+        Event::Frame(_) | Event::FramesLost { .. } | Event::FrameRefused { .. } | Event::Chat { .. } | Event::ChatGap { .. }
+    )
 }
 
 /// What a state has in hand while something happens.

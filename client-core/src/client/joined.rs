@@ -11,6 +11,7 @@
 //! where it was. Losing the group's thread has one way back, a new leaf under the same key.
 
 mod carriers;
+mod chat;
 mod control;
 mod duties;
 mod hosts;
@@ -37,7 +38,7 @@ use conclave_federation::{
     },
 };
 
-use self::{carriers::Carriers, leave::Leaving, membership::Seat, say::Own};
+use self::{carriers::Carriers, chat::Chat, leave::Leaving, membership::Seat, say::Own};
 use super::{
     Ask,
     core::{Ctx, Hall, to_error},
@@ -47,7 +48,6 @@ use super::{
 use crate::{
     api::{ClientError, ConnectionState, Event, LocalTrack, Warning},
     catalog::{Author, Catalogs},
-    chat::{Shown, Transcripts},
     committer::Committer,
     heartbeat::Pulse,
     keys::{BaseKey, Epoch},
@@ -139,8 +139,7 @@ pub(super) struct Joined {
     own: Own,
     subscriber: Subscriber,
     held: Held,
-    transcripts: Transcripts,
-    shown: Shown,
+    chat: Chat,
     leaving: Option<Leaving>,
     carriers: Carriers,
 }
@@ -153,8 +152,8 @@ impl Joined {
         let epoch = epoch_of(&group);
         let me = leaf(group.me());
         let members: Vec<Member> = group.members().map(member).collect();
-        let mut transcripts = Transcripts::default();
-        transcripts.note(group.epoch(), group.transcript().to_vec());
+        let mut chat = Chat::default();
+        chat.transcripts.note(group.epoch(), group.transcript());
         Self {
             access: Access {
                 secret: group.access().clone(),
@@ -184,8 +183,7 @@ impl Joined {
             own: Own::new(ctx_rng),
             subscriber: Subscriber::new(group.position().seq, now.mono),
             held: Held::default(),
-            transcripts,
-            shown: Shown::default(),
+            chat,
             leaving: None,
             carriers: Carriers::default(),
             seat: Seat::In(Box::new(group)),
@@ -247,6 +245,7 @@ impl Joined {
         // We did not listen until now.
         self.roster.restart(ctx.now.mono);
         self.pulse.restart(ctx.now.mono);
+        self.chat.restart(ctx.now.mono);
         self.subscribe(ctx);
         self.announce(ctx);
     }
@@ -300,7 +299,8 @@ impl Joined {
     pub(super) fn on_lost(&mut self, now: Now) {
         self.attached = Attached::No;
         self.publisher.on_lost();
-        self.own.on_lost(now.mono);
+        self.own.on_lost();
+        self.chat.on_lost(now.mono);
         self.subscriber.on_lost(now.mono);
         if self.seat.group().is_some_and(|group| group.pending().is_some()) {
             self.committer.on_timeout(now.mono);

@@ -272,6 +272,7 @@ export class Engine {
       case "participantJoined":
       case "participantChanged":
       case "chat":
+      case "chatGap":
       case "epoch":
       case "carriers":
       case "warning":

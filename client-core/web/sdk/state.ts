@@ -19,6 +19,7 @@ export function reduce(state: RoomState, event: RoomEvent): RoomState {
     case "created":
     case "warning":
     case "chat":
+    case "chatGap":
     case "shown":
     case "speaking":
       return state;

@@ -93,7 +93,21 @@ export type RoomEvent =
   /** Whose voice is heard now, all of them each time: ids of participants. From the SDK itself. */
   | { readonly event: "speaking"; readonly participants: readonly number[] }
   /** `at`: when it was said, by the sender's clock, in unix milliseconds. `text`: of a stranger, never markup. */
-  | { readonly event: "chat"; readonly from: number; readonly id: string; readonly text: string; readonly at: number }
+  | {
+      readonly event: "chat";
+      readonly from: number;
+      readonly id: string;
+      readonly text: string;
+      readonly at: number;
+      /** As the room has it; of somebody who has gone, as it was known. */
+      readonly name: string;
+      /** Whether they are not in the room any more. */
+      readonly gone: boolean;
+      /** Whether it was said before we came, and is told by somebody who was there. */
+      readonly history: boolean;
+    }
+  /** So many messages of somebody will not come. */
+  | { readonly event: "chatGap"; readonly from: number; readonly count: number }
   /** Somebody came or went: new keys, and a new code to compare aloud. */
   | { readonly event: "epoch"; readonly epoch: number; readonly safetyCode: string }
   | { readonly event: "connection"; readonly state: Connection; readonly transport?: TransportKind }

@@ -40,8 +40,8 @@ impl Joined {
     }
 
     fn on_heartbeat(&mut self, from: u16, beat: &Heartbeat, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let Some(counter) = self.pulse.on_beat(from, beat) {
-            self.own.on_heard(from, counter);
+        if let (Some(counter), Some(key)) = (self.pulse.on_beat(from, beat), self.roster.key(from)) {
+            self.chat.on_heard(key, counter);
         }
         self.committer.on_alive(crate::group::Leaf(u32::from(from)));
         if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {

@@ -47,6 +47,7 @@ impl Joined {
             if self.heartbeat_due().is_some_and(|at| at <= now) {
                 self.say_alive(ctx);
             }
+            self.on_chat_timeout(ctx);
             match self.commit(ctx) {
                 Next::Stay => {}
                 next => return next,
@@ -84,9 +85,9 @@ impl Joined {
         let present = if self.is_attached() {
             let alone = self.roster.len() < 2;
             let lost_at = (!alone && !self.control_lost).then(|| self.pulse.lost_at());
-            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), lost_at]
+            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), lost_at, self.chat.next_timeout()]
         } else {
-            [None; 4]
+            [None; 5]
         };
         always.into_iter().chain(present).chain([told]).flatten().min()
     }

@@ -134,22 +134,29 @@ impl Joined {
         }
         let Some(group) = self.seat.group() else { return Next::Stay };
         let (epoch, code) = (epoch_of(group), group.safety_code().to_string());
-        self.transcripts.note(epoch.number, group.transcript().to_vec());
+        self.chat.transcripts.note(epoch.number, group.transcript());
         let members: Vec<Member> = group.members().map(member).collect();
         self.committer.on_tree(|key| members.iter().any(|member| member.key == *key));
         self.opener.advance(ctx.now.mono, epoch.clone());
         self.sealer.advance(epoch.clone());
-        for (gone, _) in &applied.removed {
+        for (gone, how) in &applied.removed {
             self.committer.on_gone(gone.leaf, &gone.key);
+            // Whoever was silent may only have been away: what was said while they were here is still theirs.
+            if *how != group::Departure::Reaped {
+                self.chat.on_gone(&gone.key);
+            }
             self.forget_leaf(leaf(gone.leaf), ctx);
         }
         for (before, after) in &applied.swapped {
             self.committer.on_gone(before.leaf, &before.key);
             self.pulse.forget(leaf(before.leaf));
-            self.own.on_swapped(leaf(before.leaf));
+            self.chat.on_back(&after.key);
             if before.leaf != after.leaf {
                 self.forget_leaf(leaf(before.leaf), ctx);
             }
+        }
+        for member in &applied.added {
+            self.chat.on_back(&member.key);
         }
         let how = |at: u16| {
             let gone = applied.removed.iter().find(|(member, _)| leaf(member.leaf) == at);
@@ -312,7 +319,7 @@ impl Joined {
         self.me = leaf(group.me());
         self.forget_leaf(self.me, ctx);
         self.access_key = group.access_key().clone();
-        self.transcripts.note(epoch.number, group.transcript().to_vec());
+        self.chat.transcripts.note(epoch.number, group.transcript());
         self.roster = Roster::new(self.me, &members, epoch.number, ctx.now.mono);
         self.pulse.sit_down(self.me, ctx.now.mono);
         self.sealer = Sealer::new(self.me, epoch.clone());
@@ -321,6 +328,8 @@ impl Joined {
         self.seat = Seat::In(Box::new(group));
         self.follow_log_anew(ctx);
         self.tell_anew(ctx);
+        self.chat.on_sat_down();
+        self.chat.restart(ctx.now.mono);
         self.welcome(ctx);
         self.say_waiting(ctx);
         self.try_held(ctx)

@@ -13,11 +13,10 @@ use conclave_federation::{
 
 use super::{super::core::Ctx, Joined, Next, leaf};
 use crate::{
-    api::{Event, OpenError, ParticipantId},
+    api::OpenError,
     catalog::{Catalog, Unreadable},
-    chat::{Message, Scene, epoch_of_message},
     frame::Frame,
-    group::{ChatError, Knocked, RequestKind},
+    group::{Knocked, RequestKind},
     sframe::{CATALOG_STREAM, CONTROL_STREAM, Kid, NotOpened, Opened, unpad},
     subscribe::{Arrived, What},
 };
@@ -87,7 +86,7 @@ impl Joined {
         }
     }
 
-    fn hold(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
+    pub(super) fn hold(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
         for _ in 0..self.held.keep(ctx.now.mono, arrived) {
             self.refuse(None, OpenError::TooMuch, ctx);
         }
@@ -158,56 +157,9 @@ impl Joined {
     /// A leaf is gone, and all that was known of it.
     pub(super) fn forget_leaf(&mut self, gone: u16, ctx: &mut Ctx<'_, impl Outlet>) {
         self.pulse.forget(gone);
-        self.own.on_gone(gone);
         self.carriers.on_catalog();
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);
-        }
-    }
-
-    fn on_chat(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
-        let Some(group) = self.seat.group_mut() else {
-            self.hold(arrived, ctx);
-            return;
-        };
-        match epoch_of_message(&arrived.payload) {
-            None => return self.refuse(None, OpenError::Malformed, ctx),
-            Some(epoch) if epoch > group.epoch() => return self.hold(arrived, ctx),
-            Some(epoch) if epoch < group.first_epoch() => return self.refuse(None, OpenError::BeforeJoin, ctx),
-            Some(_) => {}
-        }
-        let opened = match group.open_chat(&arrived.payload) {
-            Ok(opened) => opened,
-            Err(ChatError::Own) => return,
-            Err(ChatError::Malformed) => return self.refuse(None, OpenError::Malformed, ctx),
-            Err(ChatError::Epoch) => return self.refuse(None, OpenError::UnknownKey, ctx),
-            Err(ChatError::Forged | ChatError::Gone) => return self.refuse(None, OpenError::Forged, ctx),
-        };
-        ctx.core.stats.objects_opened += 1;
-        let from = leaf(opened.leaf);
-        let Some(transcript) = self.transcripts.of(opened.epoch) else {
-            return self.refuse(Some(from), OpenError::UnknownKey, ctx);
-        };
-        let author = self.author(from);
-        let scene = Scene { room: author.room, instance: author.instance, epoch: opened.epoch, transcript };
-        let message = match Message::verify(&opened.bytes, scene, &opened.key) {
-            Ok(message) => message,
-            Err(unreadable) => return self.refuse(Some(from), unreadable.into(), ctx),
-        };
-        if self.roster.key(from) == Some(&opened.key)
-            && let Some(event) = self.roster.on_heard(from, ctx.now.mono)
-        {
-            self.tell(event, ctx);
-        }
-        // Said by somebody who may have gone since: the name stays theirs.
-        let from = ParticipantId::of_leaf(from, opened.key.as_bytes());
-        if message.epoch < self.first_epoch {
-            // Said again for those who were there.
-            return self.refuse(None, OpenError::BeforeJoin, ctx);
-        }
-        if self.shown.is_new(opened.key, message.id) {
-            let text = message.text.as_str().to_owned();
-            self.tell(Event::Chat { from, id: message.id, text, unix_ms: message.unix_ms }, ctx);
         }
     }
 

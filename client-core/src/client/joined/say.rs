@@ -1,41 +1,21 @@
-//! What we say on our own reliable tracks: catalog, heartbeat, chat.
+//! What we say on our own reliable tracks: catalog and heartbeat; chat is in its own file.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::VecDeque;
 
-use bytes::Bytes;
-use conclave_federation::{
-    id::TrackId,
-    io::Outlet,
-    wire::{List, Text},
-};
+use conclave_federation::{id::TrackId, io::Outlet, wire::List};
 use rand_chacha::ChaCha20Rng;
-use rand_core::RngCore;
 
 use super::{super::core::Ctx, Joined};
 use crate::{
-    api::{Command, Warning},
     catalog::{Catalog, Line},
-    chat::{Message, Scene},
     control::Control,
     heartbeat::Heartbeat,
     publish::{OwnTrack, Reliable, random_track},
     sframe::CATALOG_STREAM,
 };
 
-/// Messages that wait for a session; more are refused with a warning.
-const MAX_WAITING_CHAT: usize = 64;
-
 /// Former names that are remembered: of a few sessions that were lost in a row.
 const MAX_FORMER: usize = 64;
-
-/// Messages of which it is remembered that somebody may not have got them.
-const MAX_SAID: usize = 64;
-
-/// After this long a message is news no more, and its sender has other worries.
-const SAID_FOR: Duration = Duration::from_secs(120);
 
 /// Our three reliable tracks and the stream that they share.
 pub(super) struct Own {
@@ -46,22 +26,8 @@ pub(super) struct Own {
     catalog_number: u32,
     /// The epoch under which the catalog was sealed last; `None`: it has to be said.
     catalog_epoch: Option<u64>,
-    waiting: VecDeque<Message>,
     /// Names that our tracks had in earlier sessions: the relay may still list them.
     former: VecDeque<TrackId>,
-    /// Said, but not everybody has shown yet that they got it.
-    said: VecDeque<Said>,
-}
-
-/// A message that somebody may not have got.
-struct Said {
-    message: Message,
-    /// Our newest heartbeat before it. All our reliable tracks share one ordered stream to the relay, and all that the
-    /// relay has of us goes on in order: whoever has seen a later heartbeat has the message as well.
-    after: u32,
-    /// Those who were there and have not shown that.
-    unheard: BTreeSet<u16>,
-    at: Duration,
 }
 
 impl Own {
@@ -73,19 +39,12 @@ impl Own {
             reliable: Reliable::default(),
             catalog_number: 1,
             catalog_epoch: None,
-            waiting: VecDeque::new(),
             former: VecDeque::new(),
-            said: VecDeque::new(),
         }
     }
 
-    /// The session is gone, and with it perhaps what was said last: it is said again, as the same message in a new
-    /// envelope, and whoever has it already knows its id.
-    pub(super) fn on_lost(&mut self, now: Duration) {
-        self.forget_said(now);
-        while let Some(said) = self.said.pop_back() {
-            self.waiting.push_front(said.message);
-        }
+    /// The session is gone: all our tracks are announced anew with the next one.
+    pub(super) fn on_lost(&mut self) {
         self.reliable = Reliable::default();
         for track in self.tracks() {
             track.on_lost();
@@ -112,38 +71,6 @@ impl Own {
 
     pub(super) fn by_id(&mut self, id: TrackId) -> Option<&mut OwnTrack> {
         self.tracks().into_iter().find(|track| track.id == id)
-    }
-
-    fn forget_said(&mut self, now: Duration) {
-        while self.said.len() > MAX_SAID || self.said.front().is_some_and(|said| said.at + SAID_FOR <= now) {
-            self.said.pop_front();
-        }
-    }
-
-    /// Somebody has seen our heartbeat of this counter.
-    pub(super) fn on_heard(&mut self, by: u16, counter: u32) {
-        for said in self.said.iter_mut().filter(|said| said.after < counter) {
-            said.unheard.remove(&by);
-        }
-        self.said.retain(|said| !said.unheard.is_empty());
-    }
-
-    /// Somebody comes back on a new leaf: what they had not shown to have, they cannot open any more.
-    pub(super) fn on_swapped(&mut self, leaf: u16) {
-        let (again, said) = std::mem::take(&mut self.said).into_iter().partition(|said| said.unheard.contains(&leaf));
-        self.said = said;
-        let again: VecDeque<Said> = again;
-        for said in again.into_iter().rev() {
-            self.waiting.push_front(said.message);
-        }
-    }
-
-    /// Somebody is gone.
-    pub(super) fn on_gone(&mut self, gone: u16) {
-        for said in &mut self.said {
-            said.unheard.remove(&gone);
-        }
-        self.said.retain(|said| !said.unheard.is_empty());
     }
 
     /// Our tracks are others now.
@@ -202,49 +129,5 @@ impl Joined {
             self.own.catalog_again();
         }
         self.say_catalog(ctx);
-    }
-
-    /// Takes words from the application.
-    pub(in crate::client) fn chat(&mut self, text: &str, ctx: &mut Ctx<'_, impl Outlet>) {
-        if text.len() > Command::MAX_CHAT {
-            ctx.core.warn(Warning::ChatTooLong);
-            return;
-        }
-        if self.own.waiting.len() >= MAX_WAITING_CHAT {
-            ctx.core.warn(Warning::ChatNotSent);
-            return;
-        }
-        let mut id = [0; 16];
-        ctx.core.rng.fill_bytes(&mut id);
-        let epoch = self.seat.group().map_or(self.first_epoch, crate::group::Group::epoch);
-        self.own.waiting.push_back(Message { id, unix_ms: ctx.now.unix_ms, epoch, text: Text::cut(text) });
-        self.say_waiting(ctx);
-    }
-
-    /// Sends the words that wait.
-    pub(super) fn say_waiting(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        let author = self.author(self.me);
-        let Some(session) = ctx.session() else { return };
-        while self.own.chat.is_announced() {
-            let Some(group) = self.seat.group_mut() else { return };
-            let Some(message) = self.own.waiting.pop_front() else { return };
-            let transcript = group.transcript().to_vec();
-            let scene = Scene { room: author.room, instance: author.instance, epoch: group.epoch(), transcript: &transcript };
-            let signed: Bytes = message.sign(scene, |label, body| group.sign(label, body));
-            let Ok(sealed) = group.encrypt_chat(&signed) else {
-                self.own.waiting.push_front(message);
-                return;
-            };
-            if self.own.chat.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_err() {
-                ctx.core.warn(Warning::ChatNotSent);
-                return;
-            }
-            let now = ctx.now.mono;
-            let unheard: BTreeSet<u16> = self.roster.others().collect();
-            if !unheard.is_empty() {
-                self.own.said.push_back(Said { message, after: self.pulse.counter(), unheard, at: now });
-            }
-            self.own.forget_said(now);
-        }
     }
 }

@@ -95,9 +95,15 @@ fn event(event: api::Event) -> Record {
         E::FrameRefused { participant, reason } => Record::event("frameRefused")
             .with_some("participant", participant.map(api::ParticipantId::get))
             .with("reason", names::open_error(reason)),
-        E::Chat { from, id, text, unix_ms } => {
-            Record::event("chat").with("from", from.get()).with("id", hex(&id)).with("text", text).with_count("at", unix_ms)
-        }
+        E::Chat { from, id, text, unix_ms, name, gone, history } => Record::event("chat")
+            .with("from", from.get())
+            .with("id", hex(&id))
+            .with("text", text)
+            .with_count("at", unix_ms)
+            .with("name", name)
+            .with("gone", gone)
+            .with("history", history),
+        E::ChatGap { from, count } => Record::event("chatGap").with("from", from.get()).with_count("count", count),
         E::Epoch { epoch, safety_code, committed: _ } => {
             Record::event("epoch").with_count("epoch", epoch).with("safetyCode", digits(&safety_code))
         }

@@ -134,7 +134,8 @@ export type RoomEvent =
     | { event: "framesLost"; participant: number; track: bigint; count: number }
     | { event: "frameRefused"; participant?: number; reason: string }
     /** `id` is equal at everybody; `at` is the sender's clock, milliseconds since 1970. */
-    | { event: "chat"; from: number; id: string; text: string; at: number }
+    | { event: "chat"; from: number; id: string; text: string; at: number; name: string; gone: boolean; history: boolean }
+    | { event: "chatGap"; from: number; count: number }
     /** `safetyCode` has 30 digits that are equal at everybody in this epoch. */
     | { event: "epoch"; epoch: number; safetyCode: string }
     | { event: "keyFrameWanted"; local: number }

@@ -95,6 +95,7 @@ impl World {
                 let outcome = self.check.chats.on_heard(who, author, &text);
                 self.check.note(Rule::ChatOnce, outcome);
             }
+            Event::ChatGap { .. } => self.tally("chat gaps"),
             Event::Warning(warning) => self.on_warning(number, warning),
             Event::FrameRefused { reason, .. } => self.on_refused(number, reason),
             Event::FramesLost { .. } => self.tally("gaps told"),
