@@ -8,6 +8,7 @@ mod host;
 mod media;
 mod people;
 mod stats;
+mod trust;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ pub use self::{
     media::{Codec, InFrame, Kind, LocalTrack, Media, OutFrame, RemoteTrack},
     people::{Departure, Participant, ParticipantId, Presence},
     stats::Stats,
+    trust::{Muted, Trust},
 };
 pub use crate::state::Mode;
 

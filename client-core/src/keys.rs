@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 /// Frames of an epoch that was left are still opened for this long: what was under way when the commit was applied.
 const PREVIOUS_FOR: Duration = Duration::from_secs(5);
 
+/// The same after somebody was removed by a host: they have the old key, and so has whoever works with them. What the
+/// removed one themselves sealed is not taken at all from then on: their leaf is not in the tree.
+const PREVIOUS_AFTER_REMOVAL: Duration = Duration::from_secs(2);
+
 /// Epochs held besides the current one. A storm of joins makes a few a second; more than these in five seconds would
 /// only keep old keys alive.
 const MAX_PREVIOUS: usize = 16;
@@ -81,11 +85,27 @@ impl Window {
 
     /// The group moved on. An epoch that is not newer changes nothing: its counters have been used.
     pub(crate) fn advance(&mut self, now: Duration, epoch: Epoch) -> bool {
+        self.advance_for(now, epoch, PREVIOUS_FOR)
+    }
+
+    /// The group moved on without somebody whom a host removed: no key that they have is held for longer than two
+    /// seconds, those of epochs before the last included.
+    pub(crate) fn advance_after_removal(&mut self, now: Duration, epoch: Epoch) -> bool {
+        let moved = self.advance_for(now, epoch, PREVIOUS_AFTER_REMOVAL);
+        if moved {
+            for previous in &mut self.previous {
+                previous.until = previous.until.min(now + PREVIOUS_AFTER_REMOVAL);
+            }
+        }
+        moved
+    }
+
+    fn advance_for(&mut self, now: Duration, epoch: Epoch, held_for: Duration) -> bool {
         if epoch.number <= self.current.number {
             return false;
         }
         let left = std::mem::replace(&mut self.current, epoch);
-        self.previous.push_back(Previous { epoch: left, until: now + PREVIOUS_FOR });
+        self.previous.push_back(Previous { epoch: left, until: now + held_for });
         while self.previous.len() > MAX_PREVIOUS {
             self.previous.pop_front();
         }
@@ -156,6 +176,24 @@ mod tests {
             Found::Held(epoch) => Some(epoch.number),
             Found::Newer | Found::Gone | Found::BeforeJoin => None,
         }
+    }
+
+    #[test]
+    fn after_a_removal_no_older_epoch_is_opened_for_more_than_two_seconds() {
+        let mut window = Window::new(epoch(3));
+        window.advance(Duration::from_secs(10), epoch(4));
+        assert!(window.advance_after_removal(Duration::from_secs(11), epoch(5)));
+        assert!(!window.advance_after_removal(Duration::from_secs(20), epoch(5)), "the same again changes nothing");
+        assert_eq!(window.next_timeout(), Some(Duration::from_secs(13)));
+        window.expire(Duration::from_millis(12_999));
+        assert_eq!((held(&window, 3), held(&window, 4), held(&window, 5)), (Some(3), Some(4), Some(5)));
+        window.expire(Duration::from_secs(13));
+        assert_eq!((held(&window, 3), held(&window, 4), held(&window, 5)), (None, None, Some(5)));
+        // A key that was to go earlier still goes then.
+        window.advance(Duration::from_secs(20), epoch(6));
+        window.advance_after_removal(Duration::from_secs(24), epoch(7));
+        window.expire(Duration::from_secs(25));
+        assert_eq!((held(&window, 5), held(&window, 6)), (None, Some(6)));
     }
 
     #[test]

@@ -58,6 +58,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+mod attest;
 mod catalog;
 mod chat;
 mod client;

@@ -24,7 +24,8 @@ use conclave_federation::wire::{Malformed, object::ObjectIdentity};
 
 use crate::{
     api::OpenError,
-    keys::{Epoch, Found, Window, low_bits},
+    attest::{self, Pending},
+    keys::{BaseKey, Epoch, Found, Window, low_bits},
     seal::bucket,
 };
 
@@ -81,7 +82,7 @@ impl Kid {
     }
 
     /// As one number; `None` never happens, because every field fits its bits.
-    fn get(self) -> Option<u64> {
+    pub(crate) fn get(self) -> Option<u64> {
         MlsKeyId::try_new(self.stream, self.epoch_low, self.leaf, Self::range()).ok().map(u64::from)
     }
 
@@ -106,21 +107,40 @@ impl Kid {
 pub(crate) struct Exhausted;
 
 struct Writer {
+    kid: u64,
     key: EncryptionKey,
     counter: MonotonicCounter,
 }
 
-/// Seals our own objects.
+impl Writer {
+    fn new(kid: u64, base: &BaseKey) -> Option<Self> {
+        let key = EncryptionKey::derive_from(SUITE, kid, base.expose()).ok()?;
+        Some(Self { kid, key, counter: MonotonicCounter::new(MAX_COUNTER) })
+    }
+
+    /// Seals under the next counter, and says which that was.
+    fn seal(&mut self, aad: &[u8], plain: &[u8]) -> Result<(u64, Bytes), Exhausted> {
+        let mut out = Vec::with_capacity(aad.len() + MAX_OVERHEAD + plain.len());
+        let frame = MediaFrameView::try_with_meta_data(&mut self.counter, plain, aad).map_err(|_| Exhausted)?;
+        let counter = frame.counter();
+        frame.encrypt_into(&self.key, &mut out).map_err(|_| Exhausted)?;
+        // The buffer is laid out as associated data, then what travels: the receiver rebuilds the first part by itself.
+        Ok((counter, Bytes::from(out).split_off(aad.len())))
+    }
+}
+
+/// Seals our own objects, and keeps the digests of those on media streams for the next word.
 pub(crate) struct Sealer {
     leaf: u16,
     epoch: Epoch,
     writers: BTreeMap<u8, Writer>,
+    pending: Pending,
 }
 
 impl Sealer {
     /// For our leaf, in the epoch in which it came into the tree.
-    pub(crate) const fn new(leaf: u16, epoch: Epoch) -> Self {
-        Self { leaf, epoch, writers: BTreeMap::new() }
+    pub(crate) fn new(leaf: u16, epoch: Epoch) -> Self {
+        Self { leaf, epoch, writers: BTreeMap::new(), pending: Pending::default() }
     }
 
     /// From now on under this epoch's key. An epoch that is not newer changes nothing: its counters have been used.
@@ -131,22 +151,28 @@ impl Sealer {
         }
     }
 
-    fn writer(&mut self, stream: u8) -> Result<(u64, &mut Writer), Exhausted> {
+    /// What was sealed and has not been said.
+    pub(crate) const fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// See [`Sealer::pending`].
+    pub(crate) const fn pending_mut(&mut self) -> &mut Pending {
+        &mut self.pending
+    }
+
+    fn writer(&mut self, stream: u8) -> Result<&mut Writer, Exhausted> {
         let kid = Kid { stream, leaf: self.leaf, epoch_low: low_bits(self.epoch.number) }.get().ok_or(Exhausted)?;
-        let writer = match self.writers.entry(stream) {
+        Ok(match self.writers.entry(stream) {
             btree_map::Entry::Occupied(writer) => writer.into_mut(),
-            btree_map::Entry::Vacant(place) => {
-                let key = EncryptionKey::derive_from(SUITE, kid, self.epoch.base.expose()).map_err(|_| Exhausted)?;
-                place.insert(Writer { key, counter: MonotonicCounter::new(MAX_COUNTER) })
-            }
-        };
-        Ok((kid, writer))
+            btree_map::Entry::Vacant(place) => place.insert(Writer::new(kid, &self.epoch.base).ok_or(Exhausted)?),
+        })
     }
 
     /// Seals `u32 length ‖ plain ‖ zeros`, so that the object is as long as its bucket: 256, 512, 1024 .. bytes.
     pub(crate) fn seal_padded(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
-        let (kid, writer) = self.writer(stream)?;
-        let around = SframeHeader::new(kid, writer.counter.current()).len() + TAG;
+        let writer = self.writer(stream)?;
+        let around = SframeHeader::new(writer.kid, writer.counter.current()).len() + TAG;
         let bucket = bucket(around + LENGTH + plain.len()).ok_or(Exhausted)?;
         let mut padded = Vec::with_capacity(bucket);
         padded.extend_from_slice(&u32::try_from(plain.len()).map_err(|_| Exhausted)?.to_be_bytes());
@@ -157,13 +183,14 @@ impl Sealer {
 
     /// Seals for one place in one track.
     pub(crate) fn seal(&mut self, stream: u8, place: &ObjectIdentity, plain: &[u8]) -> Result<Bytes, Exhausted> {
-        let (_, writer) = self.writer(stream)?;
-        let aad = place.associated_data();
-        let mut out = Vec::with_capacity(aad.len() + MAX_OVERHEAD + plain.len());
-        let frame = MediaFrameView::try_with_meta_data(&mut writer.counter, plain, &aad).map_err(|_| Exhausted)?;
-        frame.encrypt_into(&writer.key, &mut out).map_err(|_| Exhausted)?;
-        // The buffer is laid out as associated data, then what travels: the receiver rebuilds the first part by itself.
-        Ok(Bytes::from(out).split_off(aad.len()))
+        let writer = self.writer(stream)?;
+        let kid = writer.kid;
+        let (counter, object) = writer.seal(&place.associated_data(), plain)?;
+        if stream < CATALOG_STREAM {
+            let digest = attest::digest(kid, counter, place, &object);
+            self.pending.note(self.epoch.number, stream, counter, digest);
+        }
+        Ok(object)
     }
 }
 
@@ -179,6 +206,8 @@ pub(crate) struct Opened {
     pub(crate) kid: Kid,
     /// In which epoch.
     pub(crate) epoch: u64,
+    /// Under which counter.
+    pub(crate) counter: u64,
     /// What was inside.
     pub(crate) plain: Bytes,
 }
@@ -198,8 +227,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(kid: u64, epoch: &Epoch) -> Option<Self> {
-        let key = DecryptionKey::derive_from(SUITE, kid, epoch.base.expose()).ok()?;
+    fn new(kid: u64, base: &BaseKey) -> Option<Self> {
+        let key = DecryptionKey::derive_from(SUITE, kid, base.expose()).ok()?;
         let tolerance = Tolerance::try_new(REPLAY_WINDOW).ok()?;
         Some(Self { key, replay: ReplayAttackProtection::new(kid, tolerance) })
     }
@@ -235,6 +264,11 @@ impl Opener {
         self.window.advance(now, epoch);
     }
 
+    /// The group moved on without somebody whom a host removed.
+    pub(crate) fn advance_after_removal(&mut self, now: Duration, epoch: Epoch) {
+        self.window.advance_after_removal(now, epoch);
+    }
+
     /// The epochs whose keys are held.
     pub(crate) const fn window(&self) -> &Window {
         &self.window
@@ -268,7 +302,7 @@ impl Opener {
             btree_map::Entry::Vacant(_) if full => Err(OpenError::TooMuch),
             btree_map::Entry::Vacant(vacant) => {
                 // Kept only when something opened: junk with made-up KIDs leaves nothing behind.
-                let mut reader = Reader::new(raw, epoch).ok_or(NotOpened::Refused(OpenError::Malformed))?;
+                let mut reader = Reader::new(raw, &epoch.base).ok_or(NotOpened::Refused(OpenError::Malformed))?;
                 let plain = reader.open(object, &aad);
                 if plain.is_ok() {
                     vacant.insert(reader);
@@ -277,7 +311,7 @@ impl Opener {
             }
         };
         let plain = plain.map_err(NotOpened::Refused)?;
-        Ok(Opened { kid, epoch: number, plain })
+        Ok(Opened { kid, epoch: number, counter: header.counter(), plain })
     }
 }
 
