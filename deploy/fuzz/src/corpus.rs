@@ -67,6 +67,7 @@ fn parts(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
                 header: admitted.header.clone(),
                 commit: admitted.welcome.clone(),
                 epoch_box: admitted.epoch_box.clone(),
+                record: None,
                 head: admitted.head.clone(),
             };
             vec![("admitted", admitted.encode().to_vec()), ("entry", entry.encode().to_vec())]

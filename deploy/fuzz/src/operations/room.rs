@@ -5,7 +5,7 @@ use conclave_federation::{
     id::{Generation, Head, Instance, RelayId, RoomId},
     limits::MAX_CAPABILITY_LIFE_MS,
     proof::{AttachClaim, Capability, Label, Signature, SigningKey, VerifyingKey},
-    record::{Address, Hub, NoDelegation, RoomRecord},
+    record::{Address, Hub, RoomRecord},
     wire::{
         Blob, List, Wire,
         message::{Append, Attach, EntryHeader, EntryKind, Join, Sealed},
@@ -41,12 +41,13 @@ impl Room {
             join: join.verifying_key(),
             lobby: [4; 32],
             retired: List::default(),
+            revoked: List::default(),
             host_required: false,
             max_members: 100,
             hubs: List::new(hubs).unwrap_or_default(),
             not_after: unix_ms + 86_400_000,
             signer: VerifyingKey::new([0; 32]),
-            delegation: NoDelegation,
+            delegation: List::default(),
             signature: Signature::new([0; 64]),
         };
         record.sign(&founder);
@@ -109,7 +110,7 @@ impl Room {
             generation: Generation(if Self::wrong(script) { 1 } else { self.record.generation.0 }),
             term: 0,
             hub_index: 0,
-            body_hash: EntryHeader::body_hash(&commit, &epoch_box),
+            body_hash: EntryHeader::body_hash(&commit, &epoch_box, None),
             welcome_hash: EntryHeader::welcome_hash(&welcome),
             served: List::new(served).unwrap_or_default(),
         };
@@ -120,7 +121,7 @@ impl Room {
         if !Self::wrong(script) {
             (self.seq, self.head) = (seq + 1, header.head());
         }
-        Append { via: None, header, signature, commit, epoch_box, welcome }
+        Append { via: None, header, signature, commit, epoch_box, welcome, record: None, reserve: None, call: None }
     }
 
     pub(super) fn capability(&self, relay: RelayId, instance: Instance, unix_ms: u64, script: &mut Script<'_>) -> Capability {
@@ -150,7 +151,8 @@ impl Room {
         let body = Blob::new(Bytes::copy_from_slice(script.bytes())).unwrap_or_default();
         let room = self.record.room;
         let key = if Self::wrong(script) { &self.access } else { &self.join };
-        let claim = Join::claim(hub, room, instance, id, unix_ms, body.bytes());
-        Join { via: None, room, instance, id, time: unix_ms, body, signature: key.sign(Label::Request, &claim) }
+        let generation = self.record.generation;
+        let claim = Join::claim(hub, room, instance, generation, id, unix_ms, body.bytes());
+        Join { via: None, room, instance, generation, id, time: unix_ms, body, signature: key.sign(Label::Request, &claim) }
     }
 }
