@@ -55,8 +55,14 @@ fn parts(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     match message {
         Message::Request(_, request) => match *request {
             Request::Append(append) => {
-                vec![("append", append.encode().to_vec()), ("entry-header", append.header.encode().to_vec())]
+                let mut parts = vec![("append", append.encode().to_vec()), ("entry-header", append.header.encode().to_vec())];
+                parts.extend(append.call.map(|call| ("call-keys", call.encode().to_vec())));
+                parts.extend(append.record.into_iter().flat_map(|record| {
+                    record.delegation.iter().map(|step| ("delegation", step.encode().to_vec())).collect::<Vec<_>>()
+                }));
+                parts
             }
+            Request::Decline(decline) => vec![("host-proof", decline.proof.encode().to_vec())],
             Request::Attach(attach) => vec![("capability", attach.capability.encode().to_vec())],
             _ => Vec::new(),
         },

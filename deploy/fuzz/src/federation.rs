@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use conclave_federation::{
+    host::{Delegation, HostProof},
     io::SessionKey,
     limits::MAX_OBJECT,
     mux::{End, Limits, Mux},
     proof::Capability,
-    record::{RelayDescriptor, RoomRecord},
+    record::{CallKeys, RelayDescriptor, RoomRecord},
     well_known::WellKnown,
     wire::{
         Wire,
@@ -121,6 +122,9 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "directory", feed: loose::<Directory>, memory: modest },
     Target { name: "knock", feed: wire::<Knock>, memory: modest },
     Target { name: "record", feed: wire::<RoomRecord>, memory: modest },
+    Target { name: "call-keys", feed: wire::<CallKeys>, memory: modest },
+    Target { name: "delegation", feed: wire::<Delegation>, memory: modest },
+    Target { name: "host-proof", feed: wire::<HostProof>, memory: modest },
     Target { name: "descriptor", feed: wire::<RelayDescriptor>, memory: modest },
     Target { name: "capability", feed: wire::<Capability>, memory: modest },
     Target { name: "entry-header", feed: wire::<EntryHeader>, memory: modest },

@@ -263,12 +263,12 @@ impl Bench {
 
     fn step(&mut self, op: u8, script: &mut Script<'_>) {
         self.done += 1;
-        if matches!(op % 32, 0 | 1) {
-            return self.open(op % 32 == 1, script);
+        if matches!(op % 36, 0 | 1) {
+            return self.open(op % 36 == 1, script);
         }
         let Some(session) = self.session(script) else { return self.open(false, script) };
         let (room, instance) = (self.room.id(), self.room.instance(script));
-        match op % 32 {
+        match op % 36 {
             2 => {
                 let record = self.room.record(script);
                 self.ask(session, Request::PutRecord(PutRecord { via: None, record }));
@@ -347,6 +347,18 @@ impl Bench {
             }
             28 => self.now += Duration::from_millis(u64::from(script.byte()) * 50),
             29 => self.now += Duration::from_secs(u64::from(script.byte()) * 4),
+            31 => {
+                let decline = self.room.decline(instance, script);
+                self.ask(session, Request::Decline(decline));
+            }
+            32 => {
+                let stamp = self.room.stamp(instance, script);
+                self.ask(session, Request::Stamp(stamp));
+            }
+            33 => {
+                let record = Box::new(self.room.record(script));
+                self.control(session, &Message::Notice(Notice::Record(record)));
+            }
             30 => {
                 let answer =
                     [Answer::Done(()), Answer::Refused(conclave_federation::wire::message::Refusal::new(Code::FULL, ""))];
