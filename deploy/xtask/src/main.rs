@@ -12,6 +12,7 @@
 mod browser;
 mod call;
 mod demo;
+mod faults;
 mod packages;
 mod progress;
 mod shell;
@@ -38,6 +39,8 @@ enum Command {
     Browser(browser::Options),
     /// A real call of half a minute across three operators, and a report that says whether it held
     Demo(demo::Options),
+    /// Fifty faults planted one at a time into a copy of the tree: do the tests notice?
+    Faults(faults::Options),
     /// Everything that has to hold before a change is accepted: formatting, lints, walls, wasm, tests
     Test(test::Options),
     /// Check which crate may depend on which, from cargo's own metadata
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
         Command::Browser(options) => browser::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Walls(options) => walls::run(&options),
         Command::Wasm(options) => wasm::run(&options),
