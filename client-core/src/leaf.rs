@@ -34,15 +34,29 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Ties a leaf to one call: a key package cannot be replayed into another room or instance.
+    /// One call and no other.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Bind {
+    pub struct Call {
         /// The room.
         pub room: RoomId,
         /// The call.
         pub instance: Instance,
         /// Of this group and no other that somebody might begin under the same number.
         pub genesis: [u8; 32],
+    }
+}
+
+wire_struct! {
+    /// Ties a leaf to one call, and to a time of it: a key package can neither be replayed into another room or instance, nor
+    /// be kept to look as if its owner had come long ago.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Bind {
+        /// The call.
+        pub call: Call,
+        /// Entries that the log had when the leaf was made.
+        pub seq: u64,
+        /// What its owner commits to before any comparison: head of a chain of hashes over a secret of theirs.
+        pub commitment: [u8; 32],
     }
 }
 
@@ -55,22 +69,22 @@ impl Profile {
 
     /// The same, with the founder's word for this leaf in this call.
     #[must_use]
-    pub fn by_founder(mut self, founder: &SigningKey, bind: &Bind, leaf: &VerifyingKey) -> Self {
-        self.host = Some(founder.sign(Label::Host, &host_claim(bind, leaf)));
+    pub fn by_founder(mut self, founder: &SigningKey, call: &Call, leaf: &VerifyingKey) -> Self {
+        self.host = Some(founder.sign(Label::Host, &host_claim(call, leaf)));
         self
     }
 
     /// Whether the founder calls this leaf a host in this call.
     #[must_use]
-    pub fn is_host(&self, founder: &VerifyingKey, bind: &Bind, leaf: &VerifyingKey) -> bool {
-        self.host.is_some_and(|word| founder.verify(Label::Host, &host_claim(bind, leaf), &word))
+    pub fn is_host(&self, founder: &VerifyingKey, call: &Call, leaf: &VerifyingKey) -> bool {
+        self.host.is_some_and(|word| founder.verify(Label::Host, &host_claim(call, leaf), &word))
     }
 }
 
-fn host_claim(bind: &Bind, leaf: &VerifyingKey) -> Vec<u8> {
+fn host_claim(call: &Call, leaf: &VerifyingKey) -> Vec<u8> {
     let mut out = Writer::new();
-    bind.room.put(&mut out);
-    bind.instance.put(&mut out);
+    call.room.put(&mut out);
+    call.instance.put(&mut out);
     leaf.put(&mut out);
     out.into_vec()
 }

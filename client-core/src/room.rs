@@ -9,7 +9,7 @@ use conclave_federation::{
     id::{Generation, RoomId},
     limits::{MAX_LEAVES, MAX_RECORD_LIFE_MS},
     proof::{Signature, SigningKey, VerifyingKey},
-    record::{Hub, RecordError, RoomRecord},
+    record::{CallKeys, Hub, RecordError, RoomRecord},
     wire::List,
 };
 use hkdf::Hkdf;
@@ -141,6 +141,18 @@ impl LinkSecret {
         let keys = self.keys(record.room, record.generation);
         (keys.sign.verifying_key() == record.join).then_some(keys)
     }
+
+    /// Of which generation this link is, among those that the record still names: the current one, or a retired one, which
+    /// leads to the waiting room alone.
+    #[must_use]
+    pub fn find(&self, record: &RoomRecord) -> Option<(Generation, JoinKeys)> {
+        let oldest = record.generation.0.saturating_sub(u32::try_from(record.retired.len()).unwrap_or(0));
+        (oldest..=record.generation.0).rev().find_map(|generation| {
+            let generation = Generation(generation);
+            let keys = self.keys(record.room, generation);
+            (record.join_key(generation) == Some(&keys.sign.verifying_key())).then_some((generation, keys))
+        })
+    }
 }
 
 impl AccessSecret {
@@ -154,11 +166,11 @@ impl AccessSecret {
         }
     }
 
-    /// The participants' keys, if they are those of the record.
+    /// The participants' keys, if they are those that hold now: the call's, which have been verified, or the record's.
     #[must_use]
-    pub fn keys_of(&self, record: &RoomRecord) -> Option<AccessKeys> {
+    pub fn keys_of(&self, record: &RoomRecord, call: Option<&CallKeys>) -> Option<AccessKeys> {
         let keys = self.keys(record.room, record.generation);
-        (keys.sign.verifying_key() == record.access && *keys.lobby.public() == record.lobby).then_some(keys)
+        ((keys.sign.verifying_key(), *keys.lobby.public()) == record.keys(call)).then_some(keys)
     }
 }
 

@@ -14,32 +14,21 @@ use openmls::prelude::{CommitMessageBundle, CreateCommitError, LeafNodeIndex};
 use openmls_traits::OpenMlsProvider;
 
 use super::{
-    Action, Candidate, CommitAad, EpochBox, Group, Leaf, LeaveNote, Outcome, entry::Part, epoch, node, roster_hash, says,
+    Action, Candidate, CommitAad, Group, Leaf, Outcome, Work, draft::Draft, entry::Part, epoch, generation::NextGeneration, node,
+    roster_hash, says,
 };
 use crate::{
-    policy::{self, Proposed, Refusal},
+    policy::{self, Refusal},
     seal::SealKey,
 };
-
-/// What a commit is to do. One thing at a time: the entry's action has to match its proposals exactly, and joins stay
-/// without a path.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// Lets in those who are new; if there are none, gives new leaves to those who come back.
-    Requests(Vec<Candidate>),
-    /// Removes those who left, each with the request that brought the note, if one did.
-    Leaves(Vec<(LeaveNote, Option<JoinId>)>),
-    /// Removes the silent.
-    Reap(Vec<Leaf>),
-}
 
 /// A commit, ready for the hub. The group holds it as pending.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The caller says `via`.
     pub append: Append,
-    /// What it does.
-    pub action: Action,
+    /// What it does; none when it ends the call.
+    pub action: Option<Action>,
     /// Requests that it serves.
     pub served: Vec<JoinId>,
     /// Requests whose key package spoils any commit: to be forgotten.
@@ -61,6 +50,13 @@ pub enum BuildError {
     /// We are not in the group any more, or lost its thread.
     #[error("we are not in the group any more")]
     Gone,
+    /// No relay would believe us: we are no host, or have it through too many others.
+    #[error("no relay would take our word as a host's: ask whoever founded the room")]
+    Authority,
+    /// The log does not show yet that anybody has been here for five minutes: too early, or its newest entry is old, and an
+    /// update has to come first.
+    #[error("nobody has been here for long enough to vote")]
+    TooEarly,
     /// More than an entry carries.
     #[error("the commit is too large")]
     TooLarge,
@@ -69,37 +65,38 @@ pub enum BuildError {
     Mls,
 }
 
-/// A commit of ours that the log has not decided on.
+/// An entry of ours that the log has not decided on.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) append: Append,
+    pub(super) deed: Deed,
+}
+
+/// What it does.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// A commit, which the group holds.
+    Commit(Box<Commit>),
+    /// The end of the call.
+    End,
+}
+
+pub(super) struct Commit {
     pub(super) aad: CommitAad,
     pub(super) adds: Vec<VerifyingKey>,
     pub(super) removes: Vec<Leaf>,
+    pub(super) next: Option<NextGeneration>,
 }
 
-/// Removes of one commit, swaps included. Few, because their order is found by trying.
-pub const MAX_REMOVES: usize = 3;
+impl std::fmt::Debug for Commit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Commit").field("action", &self.aad.action).finish_non_exhaustive()
+    }
+}
 
 /// Six are expected for three Removes; one commit in a hundred thousand stays in the library's order, which is valid too,
 /// but does not repeat.
 const MAX_TRIES: usize = 64;
-
-/// What goes into one commit.
-struct Draft {
-    action: Action,
-    adds: Vec<Candidate>,
-    removes: Vec<Leaf>,
-    notes: Vec<LeaveNote>,
-    served: Vec<JoinId>,
-    refused: Vec<JoinId>,
-}
-
-impl Draft {
-    fn keys(&self) -> Vec<VerifyingKey> {
-        self.adds.iter().map(|candidate| candidate.key).collect()
-    }
-}
 
 impl Group {
     /// Builds a commit and keeps it pending: nothing else is built until the log has decided.
@@ -114,33 +111,23 @@ impl Group {
         if self.lost {
             return Err(BuildError::Gone);
         }
-        let mut draft = match work {
-            Work::Requests(candidates) => self.draft_requests(candidates),
-            Work::Leaves(notes) => self.draft_leaves(notes),
-            Work::Reap(leaves) => self.draft_reap(leaves),
-        };
+        if matches!(work, Work::End) {
+            return self.build_end();
+        }
+        let mut draft = self.draft(work)?;
         if !draft.adds.is_empty() {
             self.sift(&mut draft);
         }
-        if draft.adds.is_empty() && draft.removes.is_empty() {
+        if draft.is_empty() {
             return Err(BuildError::Nothing(draft.refused));
         }
-        let me = self.me();
-        let proposed = Proposed {
-            adds: draft.keys(),
-            removes: draft.removes.clone(),
-            notes: draft.notes.iter().map(|note| note.leaf).collect(),
-            state: None,
-            path: !draft.removes.is_empty(),
-            served: draft.served.len(),
-        };
-        policy::check(draft.action, &proposed, &self.situation(&self.keys(), me)).map_err(BuildError::Policy)?;
+        policy::check(draft.action, &draft.proposed(), &self.situation(&self.persons(), self.me())).map_err(BuildError::Policy)?;
         let aad = self.associated(&draft).ok_or(BuildError::TooLarge)?;
         let bundle = self.stage(&draft, &aad)?;
         match self.seal_commit(&bundle, &draft, aad) {
             Ok(built) => Ok(built),
             Err(error) => {
-                self.drop_pending();
+                self.clear_staged();
                 Err(error)
             }
         }
@@ -157,7 +144,7 @@ impl Group {
         if !hub.is_some_and(|hub| says(head, &pending.append.header, hub)) {
             return Outcome::NotGenuine;
         }
-        self.merge_own()
+        self.merge_own(head)
     }
 
     /// The pending commit, as it was offered: to be offered again, unchanged, after a timeout.
@@ -175,80 +162,13 @@ impl Group {
     }
 
     pub(super) fn drop_pending(&mut self) {
-        self.pending = None;
+        let Some(Pending { deed: Deed::Commit(_), .. }) = self.pending.take() else { return };
+        self.clear_staged();
+    }
+
+    fn clear_staged(&mut self) {
         if self.mls.clear_pending_commit(self.provider.storage()).is_err() {
             self.lost = true;
-        }
-    }
-
-    /// New ones alone, or those who come back alone; of several requests with one key the latest.
-    fn draft_requests(&self, candidates: Vec<Candidate>) -> Draft {
-        let here = self.keys();
-        let at = |key: &VerifyingKey| here.iter().find(|(_, member)| member == key).map(|(leaf, _)| *leaf);
-        let mut refused = Vec::new();
-        let mut latest: Vec<Candidate> = Vec::new();
-        for candidate in candidates {
-            match latest.iter_mut().find(|other| other.key == candidate.key) {
-                Some(other) if other.attempt < candidate.attempt => {
-                    refused.push(std::mem::replace(other, candidate).id);
-                }
-                Some(_) => refused.push(candidate.id),
-                // Nobody removes their own leaf.
-                None if candidate.key == self.signer.0.verifying_key() => refused.push(candidate.id),
-                None => latest.push(candidate),
-            }
-        }
-        let room = usize::from(self.state.max_members).saturating_sub(here.len());
-        let (mut back, mut new): (Vec<_>, Vec<_>) = latest.into_iter().partition(|candidate| at(&candidate.key).is_some());
-        new.truncate(room.min(MAX_SERVED));
-        let action = if new.is_empty() { Action::Swap } else { Action::Admit };
-        if new.is_empty() {
-            back.truncate(MAX_REMOVES);
-        } else {
-            back.clear();
-        }
-        let removes = back.iter().filter_map(|candidate| at(&candidate.key)).collect();
-        let adds = if new.is_empty() { back } else { new };
-        let served = adds.iter().map(|candidate| candidate.id).collect();
-        Draft { action, adds, removes, notes: Vec::new(), served, refused }
-    }
-
-    fn draft_leaves(&self, notes: Vec<(LeaveNote, Option<JoinId>)>) -> Draft {
-        let here = self.keys();
-        let mut draft = Draft {
-            action: Action::Leave,
-            adds: Vec::new(),
-            removes: Vec::new(),
-            notes: Vec::new(),
-            served: Vec::new(),
-            refused: Vec::new(),
-        };
-        for (note, id) in notes {
-            let stands = here.contains(&(note.leaf, note.key)) && note.verify(&self.bind) && note.leaf != self.me();
-            if stands && !draft.removes.contains(&note.leaf) && draft.removes.len() < MAX_REMOVES {
-                draft.removes.push(note.leaf);
-                draft.notes.push(note);
-                draft.served.extend(id);
-            } else {
-                draft.refused.extend(id);
-            }
-        }
-        draft
-    }
-
-    fn draft_reap(&self, mut leaves: Vec<Leaf>) -> Draft {
-        let here = self.keys();
-        leaves.sort_unstable();
-        leaves.dedup();
-        leaves.retain(|leaf| *leaf != self.me() && here.iter().any(|(at, _)| at == leaf));
-        leaves.truncate(MAX_REMOVES);
-        Draft {
-            action: Action::Reap,
-            adds: Vec::new(),
-            removes: leaves,
-            notes: Vec::new(),
-            served: Vec::new(),
-            refused: Vec::new(),
         }
     }
 
@@ -323,6 +243,8 @@ impl Group {
             action: draft.action,
             notes: List::new(draft.notes.clone())?,
             served: List::new(draft.served.clone())?,
+            votes: List::new(draft.votes.clone())?,
+            cut: draft.cut.clone(),
         })
     }
 
@@ -335,7 +257,7 @@ impl Group {
             let staged = self.stage_once(draft, aad);
             if staged.is_err() {
                 if self.mls.pending_commit().is_some() {
-                    self.drop_pending();
+                    self.clear_staged();
                 }
                 return staged;
             }
@@ -343,7 +265,7 @@ impl Group {
                 return staged;
             }
             tries += 1;
-            self.drop_pending();
+            self.clear_staged();
             self.provider.crypto().rewind(mark.clone());
         }
     }
@@ -357,65 +279,99 @@ impl Group {
     fn stage_once(&mut self, draft: &Draft, aad: &CommitAad) -> Result<CommitMessageBundle, BuildError> {
         let removes = draft.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.0)).collect::<Vec<_>>();
         let packages = draft.adds.iter().map(|candidate| candidate.key_package.clone()).collect::<Vec<_>>();
+        let context = draft.state.as_ref().map(node::context_extensions).transpose().map_err(|_| BuildError::Mls)?;
         self.mls.set_aad(aad.encode().to_vec());
-        let staged = self
+        let builder = self
             .mls
             .commit_builder()
             .consume_proposal_store(false)
+            .force_self_update(draft.action == Action::Update)
             .propose_removals(removes)
-            .propose_adds(packages)
-            .load_psks(self.provider.storage())
-            .and_then(|builder| builder.build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true))
-            .map_err(|_: CreateCommitError| BuildError::Mls)
+            .propose_adds(packages);
+        let builder = match context {
+            Some(context) => builder.propose_group_context_extensions(context).map_err(|_| BuildError::Mls),
+            None => Ok(builder),
+        };
+        let staged = builder
+            .and_then(|builder| builder.load_psks(self.provider.storage()).map_err(|_: CreateCommitError| BuildError::Mls))
+            .and_then(|builder| {
+                builder
+                    .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)
+                    .map_err(|_: CreateCommitError| BuildError::Mls)
+            })
             .and_then(|builder| builder.stage_commit(&self.provider).map_err(|_| BuildError::Mls));
         node::clear_associated(&mut self.mls);
         staged
     }
 
-    fn seal_commit(&mut self, bundle: &CommitMessageBundle, draft: &Draft, aad: CommitAad) -> Result<Built, BuildError> {
-        let mut header = EntryHeader {
+    fn next_header(&self, kind: EntryKind) -> EntryHeader {
+        EntryHeader {
             version: EntryHeader::VERSION,
-            room: self.bind.room,
-            instance: self.bind.instance,
+            room: self.call.room,
+            instance: self.call.instance,
             seq: self.position.seq,
             prev_head: self.position.head,
-            kind: EntryKind::Commit,
+            kind,
             flags: 0,
             generation: self.record.generation,
             term: 0,
             hub_index: 0,
-            body_hash: [0; 32],
-            welcome_hash: [0; 32],
-            served: aad.served.clone(),
+            body_hash: EntryHeader::body_hash(&Sealed::default(), &Sealed::default(), None),
+            welcome_hash: EntryHeader::welcome_hash(&Sealed::default()),
+            served: List::default(),
+        }
+    }
+
+    /// The end of the call: nothing but a host's word for it.
+    fn build_end(&mut self) -> Result<Built, BuildError> {
+        let header = self.next_header(EntryKind::End);
+        let reserve = self.host_proof(Label::Reserve, &header.encode()).ok_or(BuildError::Authority)?;
+        let append = Append {
+            via: None,
+            signature: self.access_keys.sign.sign(Label::Append, &header.encode()),
+            header,
+            commit: Sealed::default(),
+            epoch_box: Sealed::default(),
+            welcome: Sealed::default(),
+            record: None,
+            reserve: Some(reserve),
+            call: None,
         };
+        self.pending = Some(Pending { append: append.clone(), deed: Deed::End });
+        Ok(Built { append, action: None, served: Vec::new(), refused: Vec::new() })
+    }
+
+    fn seal_commit(&mut self, bundle: &CommitMessageBundle, draft: &Draft, aad: CommitAad) -> Result<Built, BuildError> {
+        let mut header = self.next_header(EntryKind::Commit);
+        header.served = aad.served.clone();
+        if draft.next.is_some() {
+            header.flags = EntryHeader::NEXT_GENERATION;
+        }
         let commit = bundle.commit().to_bytes().map_err(|_| BuildError::Mls)?;
         let entry_key = self.keys.entry.clone();
         let commit = self.seal_part(&entry_key, Part::Commit, &header, &commit)?;
         let staged = self.mls.pending_commit().ok_or(BuildError::Mls)?;
         let box_key = epoch::box_key_ahead(staged, self.provider.crypto()).map_err(|_| BuildError::Mls)?;
-        let contents = EpochBox {
-            generation: self.record.generation,
-            access: self.access.clone(),
-            link: self.link.clone(),
-            record: self.record.hash(),
-            roster: roster_hash(self.roster_after(draft)),
-            seq: header.seq,
-        };
+        let contents = self.box_contents(draft.next.as_ref(), roster_hash(self.roster_after(draft)), header.seq);
         let epoch_box = self.seal_part(&box_key, Part::Box, &header, &contents.spell())?;
         let welcome = match bundle.to_welcome_msg() {
             Some(welcome) => {
                 let welcome = welcome.to_bytes().map_err(|_| BuildError::Mls)?;
-                let key = self.join_keys.seal.clone();
+                let key = self.join_keys_of(draft.link).ok_or(BuildError::Mls)?.seal;
                 self.seal_part(&key, Part::Welcome, &header, &welcome)?
             }
             None => Sealed::default(),
         };
-        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, None);
+        let record = draft.next.as_ref().map(|next| next.record.clone());
+        header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, record.as_ref());
         header.welcome_hash = EntryHeader::welcome_hash(&welcome);
-        let signature = self.access_keys.sign.sign(Label::Append, &header.encode());
-        let append = Append { via: None, header, signature, commit, epoch_box, welcome, record: None, reserve: None, call: None };
-        self.pending = Some(Pending { append: append.clone(), aad, adds: draft.keys(), removes: draft.removes.clone() });
-        Ok(Built { append, action: draft.action, served: draft.served.clone(), refused: draft.refused.clone() })
+        let spelled = header.encode();
+        let signature = self.access_keys.sign.sign(Label::Append, &spelled);
+        let reserve = if is_pressing(draft.action) { self.host_proof(Label::Reserve, &spelled) } else { None };
+        let append = Append { via: None, header, signature, commit, epoch_box, welcome, record, reserve, call: None };
+        let deed = Commit { aad, adds: draft.keys(), removes: draft.removes.clone(), next: draft.next.clone() };
+        self.pending = Some(Pending { append: append.clone(), deed: Deed::Commit(Box::new(deed)) });
+        Ok(Built { append, action: Some(draft.action), served: draft.served.clone(), refused: draft.refused.clone() })
     }
 
     fn seal_part(&mut self, key: &SealKey, part: Part, header: &EntryHeader, plain: &[u8]) -> Result<Sealed, BuildError> {
@@ -426,5 +382,21 @@ impl Group {
     fn roster_after(&self, draft: &Draft) -> Vec<VerifyingKey> {
         let stay = self.keys().into_iter().filter(|(leaf, _)| !draft.removes.contains(leaf)).map(|(_, key)| key);
         stay.chain(draft.keys()).collect()
+    }
+}
+
+/// Whether a host's commit goes before those of others at the hub, which learns by it that a host made it: what somebody who
+/// crowds the log must not be able to hold up.
+const fn is_pressing(action: Action) -> bool {
+    match action {
+        Action::Evict | Action::Rotate | Action::Mode | Action::Hosts | Action::Void => true,
+        Action::Admit
+        | Action::Leave
+        | Action::Swap
+        | Action::Update
+        | Action::HubMove
+        | Action::Reap
+        | Action::Vote
+        | Action::Settings => false,
     }
 }

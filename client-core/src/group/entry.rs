@@ -4,15 +4,18 @@ use std::fmt;
 
 use conclave_federation::{
     id::{Generation, Head, JoinId},
-    limits::MAX_SERVED,
+    limits::{MAX_LEAVES, MAX_RETIRED, MAX_SERVED},
     proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
     wire::{List, Malformed, Reader, Wire, Writer, message::EntryHeader},
 };
 use zeroize::Zeroizing;
 
-use super::Leaf;
+use super::{
+    Leaf,
+    vote::{Cut, Vote},
+};
 use crate::{
-    leaf::Bind,
+    leaf::Call,
     room::{AccessSecret, LinkSecret},
     wire::wire_struct,
 };
@@ -26,9 +29,9 @@ pub enum Action {
     Leave,
     /// Gives those who lost the thread a new leaf under their old key.
     Swap,
-    /// Removes somebody against their will, with the next generation; specified, not spoken yet.
+    /// Removes somebody against their will, by a host, with the next generation.
     Evict,
-    /// Begins the next generation; specified, not spoken yet.
+    /// Begins the next generation.
     Rotate,
     /// Changes the mode.
     Mode,
@@ -42,6 +45,10 @@ pub enum Action {
     Void,
     /// Removes the silent.
     Reap,
+    /// Removes somebody against their will, by the votes of the others, and locks the room.
+    Vote,
+    /// Changes what newcomers are given, what everybody may do, or the title.
+    Settings,
 }
 
 impl Wire for Action {
@@ -58,6 +65,8 @@ impl Wire for Action {
             Self::HubMove => 8,
             Self::Void => 9,
             Self::Reap => 10,
+            Self::Vote => 11,
+            Self::Settings => 12,
         });
     }
 
@@ -74,6 +83,8 @@ impl Wire for Action {
             8 => Self::HubMove,
             9 => Self::Void,
             10 => Self::Reap,
+            11 => Self::Vote,
+            12 => Self::Settings,
             _ => return Err(Malformed::Value("action")),
         })
     }
@@ -103,6 +114,10 @@ wire_struct! {
         pub notes: List<LeaveNote, MAX_SERVED>,
         /// The requests it serves: as in the entry's header.
         pub served: List<JoinId, MAX_SERVED>,
+        /// The votes that allow its Removes, where nobody alone may.
+        pub votes: List<Vote, { MAX_LEAVES as usize }>,
+        /// Who has been here for long enough to vote: with [`Action::Vote`] alone.
+        pub cut: Option<Cut>,
     }
 }
 
@@ -125,25 +140,25 @@ wire_struct! {
 }
 
 impl LeaveNote {
-    fn claim(bind: &Bind, leaf: Leaf) -> Vec<u8> {
+    fn claim(call: &Call, leaf: Leaf) -> Vec<u8> {
         let mut out = Writer::new();
-        bind.room.put(&mut out);
-        bind.instance.put(&mut out);
+        call.room.put(&mut out);
+        call.instance.put(&mut out);
         leaf.put(&mut out);
-        out.raw(&bind.genesis);
+        out.raw(&call.genesis);
         out.into_vec()
     }
 
     /// Signs a note.
     #[must_use]
-    pub fn sign(key: &SigningKey, bind: &Bind, leaf: Leaf) -> Self {
-        Self { leaf, key: key.verifying_key(), signature: key.sign(Label::Leave, &Self::claim(bind, leaf)) }
+    pub fn sign(key: &SigningKey, call: &Call, leaf: Leaf) -> Self {
+        Self { leaf, key: key.verifying_key(), signature: key.sign(Label::Leave, &Self::claim(call, leaf)) }
     }
 
     /// Whether its key signed it for this call.
     #[must_use]
-    pub fn verify(&self, bind: &Bind) -> bool {
-        self.key.verify(Label::Leave, &Self::claim(bind, self.leaf), &self.signature)
+    pub fn verify(&self, call: &Call) -> bool {
+        self.key.verify(Label::Leave, &Self::claim(call, self.leaf), &self.signature)
     }
 }
 
@@ -162,6 +177,28 @@ pub struct EpochBox {
     pub roster: [u8; 32],
     /// Of the entry that carries it.
     pub seq: u64,
+    /// Link secrets of earlier generations, oldest first: requests made with them can be opened, too.
+    pub retired: List<RetiredLink, MAX_RETIRED>,
+}
+
+/// A link that leads to the waiting room alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetiredLink {
+    /// The generation it was the link of.
+    pub generation: Generation,
+    /// `L_g`.
+    pub secret: LinkSecret,
+}
+
+impl Wire for RetiredLink {
+    fn put(&self, out: &mut Writer) {
+        self.generation.put(out);
+        out.raw(self.secret.expose());
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { generation: Wire::take(from)?, secret: LinkSecret::new(from.array("link secret")?) })
+    }
 }
 
 impl Wire for EpochBox {
@@ -172,6 +209,7 @@ impl Wire for EpochBox {
         out.raw(&self.record);
         out.raw(&self.roster);
         out.u64(self.seq);
+        self.retired.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -182,6 +220,7 @@ impl Wire for EpochBox {
             record: from.array("record hash")?,
             roster: from.array("roster hash")?,
             seq: from.u64()?,
+            retired: Wire::take(from)?,
         })
     }
 }

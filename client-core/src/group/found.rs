@@ -4,8 +4,8 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Head, Instance},
     log::Position,
-    proof::{Label, SigningKey},
-    record::RoomRecord,
+    proof::{HostProof, Label, SigningKey},
+    record::{CallKeys, Chain, RoomRecord},
     wire::{
         Blob, List, Text, Wire,
         message::{Append, EntryHeader, EntryKind, Sealed},
@@ -17,27 +17,30 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use zeroize::Zeroizing;
 
-use super::{EpochBox, Group, LeafSigner, Parts, entry::Part, epoch, node, roster_hash};
+use super::{EpochBox, Group, LeafSigner, Parts, RetiredLink, entry::Part, epoch, generation::retired_fit, node, roster_hash};
 use crate::{
-    leaf::{Bind, Profile, genesis_hash},
+    leaf::{Bind, Call, Profile, genesis_hash},
     provider::{self, Provider},
     room::{AccessSecret, LinkSecret},
-    state::{Mode, RoomState},
+    state::{HostEntry, Mode, RoomState},
 };
 
-/// What a call is begun from. Only those who have the access secret can: the founder, and who was in the room before.
+/// What a call is begun from. Whoever has the room's current link can, unless the record requires a host: the access secret is
+/// a fresh one, so that nobody who was in an earlier call has it.
 #[derive(Clone, Debug)]
 pub struct Founding {
     /// The room's record, verified.
     pub record: RoomRecord,
     /// `L_g`.
     pub link: LinkSecret,
-    /// `A_g`.
-    pub access: AccessSecret,
+    /// Link secrets of earlier generations, as far as they are known: who knocks with one of them is heard.
+    pub retired: Vec<RetiredLink>,
     /// The number of the call: one above the hub's.
     pub instance: Instance,
     /// What others will see.
     pub profile: Profile,
+    /// What we commit to before any comparison: see [`Bind::commitment`].
+    pub commitment: [u8; 32],
     /// The founder's key, when it is them: makes a host.
     pub founder: Option<SigningKey>,
     /// The room's title.
@@ -49,7 +52,7 @@ pub struct Founding {
 /// Why a call cannot be begun.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum FoundError {
-    /// Link or access secret are not those of the record.
+    /// The link is not the record's current one.
     #[error("the link is not this room's current one: ask for a fresh link")]
     Secrets,
     /// Only a host may begin a call here.
@@ -76,16 +79,32 @@ impl Group {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let record = &founding.record;
         let join_keys = founding.link.keys_of(record).ok_or(FoundError::Secrets)?;
-        let access_keys = founding.access.keys_of(record).ok_or(FoundError::Secrets)?;
+        if !retired_fit(record, &founding.retired) {
+            return Err(FoundError::Secrets);
+        }
         if record.host_required && founding.founder.is_none() {
             return Err(FoundError::HostRequired);
         }
         let signer = LeafSigner::fresh(&mut rng);
         let key = signer.0.verifying_key();
         let group_id = group_id(&mut rng, record, founding.instance);
-        let bind = Bind { room: record.room, instance: founding.instance, genesis: genesis_hash(&group_id) };
+        let call = Call { room: record.room, instance: founding.instance, genesis: genesis_hash(&group_id) };
+        let bind = Bind { call, seq: 0, commitment: founding.commitment };
+        let access = AccessSecret::random(&mut rng);
+        let access_keys = access.keys(record.room, record.generation);
+        let call_keys = CallKeys::issue(
+            &join_keys.sign,
+            record.room,
+            founding.instance,
+            record.generation,
+            access_keys.sign.verifying_key(),
+            *access_keys.lobby.public(),
+        );
         let (profile, hosts) = match &founding.founder {
-            Some(founder) => (founding.profile.clone().by_founder(founder, &bind, &key), vec![key]),
+            Some(founder) => {
+                let host = HostEntry { key, delegation: Chain::default() };
+                (founding.profile.clone().by_founder(founder, &call, &key), vec![host])
+            }
             None => (founding.profile.clone(), Vec::new()),
         };
         let state = RoomState {
@@ -97,7 +116,9 @@ impl Group {
             hub_index: 0,
             hub_term: 0,
             max_members: record.max_members,
-            flags: RoomState::CHAT | RoomState::SHARE,
+            flags: RoomState::DEFAULT_FLAGS,
+            history: 0,
+            history_minutes: 0,
             title: Text::cut(&founding.title),
         };
         let provider = Provider::new(fork(&mut rng));
@@ -136,19 +157,23 @@ impl Group {
         };
         let contents = EpochBox {
             generation: record.generation,
-            access: founding.access.clone(),
+            access: access.clone(),
             link: founding.link.clone(),
             record: record.hash(),
             roster: roster_hash(vec![key]),
             seq: 0,
+            retired: List::new(founding.retired.clone()).ok_or(FoundError::Mls)?,
         };
         let box_key = epoch::box_key(&mls, provider.crypto()).map_err(|_| FoundError::Mls)?;
         let sealed = box_key.seal(&mut rng, &Part::Box.associated(&header), &contents.spell()).map_err(|_| FoundError::Mls)?;
         let commit = Blob::new(Bytes::copy_from_slice(&group_id)).ok_or(FoundError::Mls)?;
         let epoch_box = Blob::new(sealed).ok_or(FoundError::Mls)?;
         header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, None);
-        let signature = join_keys.sign.sign(Label::Append, &header.encode());
+        let spelled = header.encode();
+        let signature = join_keys.sign.sign(Label::Append, &spelled);
         let position = Position::START.advance(&header).map_err(|_| FoundError::Mls)?;
+        let by_founder = |key: &SigningKey| HostProof::sign(Label::Reserve, &spelled, key, Chain::default());
+        let reserve = founding.founder.as_ref().filter(|_| record.host_required).map(by_founder);
         let append = Append {
             via: None,
             header,
@@ -157,21 +182,25 @@ impl Group {
             epoch_box,
             welcome: Sealed::default(),
             record: None,
-            reserve: None,
-            call: None,
+            reserve,
+            call: Some(call_keys.clone()),
         };
         let group = Self::assemble(Parts {
             mls,
             provider,
             rng,
             signer,
+            founder: founding.founder.clone(),
             record: record.clone(),
-            bind,
+            call_keys: Some(call_keys),
+            call,
             link: founding.link.clone(),
-            access: founding.access.clone(),
+            retired: founding.retired.clone(),
+            access,
             join_keys,
             access_keys,
             position,
+            head: None,
             state,
         })
         .map_err(|_| FoundError::Mls)?;

@@ -2,18 +2,19 @@
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Instance, JoinId},
+    host::{chain_end, chain_revoked},
+    id::{Generation, Instance, JoinId},
     limits::MAX_REQUEST_BODY,
     log::Position,
     proof::{Signature, SigningKey, VerifyingKey},
-    record::RoomRecord,
+    record::{CallKeys, RoomRecord},
     wire::{
         Blob, Wire,
         message::{Admitted, EntryHeader, EntryKind, Join},
     },
 };
 use openmls::prelude::{
-    KeyPackageBuilder, MlsMessageBodyIn, MlsMessageIn, StagedWelcome,
+    KeyPackageBuilder, MlsGroup, MlsMessageBodyIn, MlsMessageIn, StagedWelcome,
     tls_codec::{DeserializeBytes, Serialize},
 };
 use openmls_traits::OpenMlsProvider;
@@ -25,14 +26,16 @@ use super::{
     entry::Part,
     epoch,
     found::{GROUP_ID, fork},
+    generation::retired_fit,
     node,
-    request::{MAX_ATTEMPT, join_message},
+    request::{MAX_ATTEMPT, join_message, knock_code},
     roster_hash,
 };
 use crate::{
-    leaf::{Bind, Profile, genesis_hash},
+    leaf::{Bind, Call, Profile, genesis_hash},
     provider::{self, Provider},
     room::{JoinKeys, LinkSecret},
+    state::RoomState,
 };
 
 /// Where a joiner stands: the room's record as the hub gave it, and the call that is on.
@@ -40,20 +43,27 @@ use crate::{
 pub struct Lobby {
     /// Verified against the room id of the link.
     pub record: RoomRecord,
-    /// From the link.
+    /// Keys of the call, if it has its own: `Resolved::call`.
+    pub call: Option<CallKeys>,
+    /// From the link: of the record's generation, or of an earlier one that it still names.
     pub link: LinkSecret,
     /// The call.
     pub instance: Instance,
     /// Its group: `Resolved::group`.
     pub group: Bytes,
+    /// Entries that its log has: `Resolved::seq`.
+    pub seq: u64,
 }
 
 /// Somebody on the way in.
 pub struct Joining {
     lobby: Lobby,
+    /// Of the link's generation.
     keys: JoinKeys,
+    link: Generation,
     bind: Bind,
     profile: Profile,
+    founder: Option<SigningKey>,
     rng: ChaCha20Rng,
     provider: Provider,
     signer: LeafSigner,
@@ -69,6 +79,9 @@ pub enum JoinError {
     /// The link is of another generation, or of another room.
     #[error("the link is not this room's current one: ask for a fresh link")]
     Link,
+    /// The keys of the call are not of a holder of the link.
+    #[error("the relay's keys for this call are not genuine: try again, or ask the relay's operator")]
+    Keys,
     /// The hub's group id is not one of this room and call.
     #[error("the hub does not say which call is on: try again, or ask the relay's operator")]
     NoCall,
@@ -93,14 +106,20 @@ pub enum JoinError {
 }
 
 impl Joining {
-    /// Sets out. `founder` is the founder's key, when it is them who come back.
+    /// Sets out. `founder` is the founder's key, when it is them who come back; `commitment` is [`Bind::commitment`].
     ///
     /// # Errors
     /// When the link does not fit the record, or no call is on.
-    pub fn new(seed: [u8; 32], lobby: Lobby, profile: Profile, founder: Option<&SigningKey>) -> Result<Self, JoinError> {
+    pub fn new(
+        seed: [u8; 32],
+        lobby: Lobby,
+        profile: Profile,
+        founder: Option<&SigningKey>,
+        commitment: [u8; 32],
+    ) -> Result<Self, JoinError> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let signer = LeafSigner::fresh(&mut rng);
-        Self::with(rng, signer, lobby, profile, founder, RequestKind::Join)
+        Self::with(rng, signer, lobby, profile, founder.cloned(), commitment, RequestKind::Join)
     }
 
     fn with(
@@ -108,25 +127,32 @@ impl Joining {
         signer: LeafSigner,
         lobby: Lobby,
         profile: Profile,
-        founder: Option<&SigningKey>,
+        founder: Option<SigningKey>,
+        commitment: [u8; 32],
         kind: RequestKind,
     ) -> Result<Self, JoinError> {
-        let keys = lobby.link.keys_of(&lobby.record).ok_or(JoinError::Link)?;
+        let (link, keys) = lobby.link.find(&lobby.record).ok_or(JoinError::Link)?;
+        if lobby.call.as_ref().is_some_and(|call| !call.verify(lobby.instance, &lobby.record)) {
+            return Err(JoinError::Keys);
+        }
         let named = [lobby.record.room.as_bytes().as_slice(), &lobby.instance.0.to_be_bytes()].concat();
         if lobby.group.len() != GROUP_ID || !lobby.group.starts_with(&named) {
             return Err(JoinError::NoCall);
         }
-        let bind = Bind { room: lobby.record.room, instance: lobby.instance, genesis: genesis_hash(&lobby.group) };
-        let profile = match founder {
-            Some(founder) => profile.by_founder(founder, &bind, &signer.0.verifying_key()),
+        let call = Call { room: lobby.record.room, instance: lobby.instance, genesis: genesis_hash(&lobby.group) };
+        let bind = Bind { call, seq: lobby.seq, commitment };
+        let profile = match &founder {
+            Some(founder) => profile.by_founder(founder, &call, &signer.0.verifying_key()),
             None => profile,
         };
         let provider = Provider::new(fork(&mut rng));
         let mut joining = Self {
             lobby,
             keys,
+            link,
             bind,
             profile,
+            founder,
             rng,
             provider,
             signer,
@@ -173,7 +199,9 @@ impl Joining {
             signature: Signature::new([0; 64]),
         };
         request.sign(&self.signer.0);
-        self.body = request.seal(&mut self.rng, &self.keys, &self.lobby.record).map_err(|_| JoinError::Request)?;
+        let (_, lobby) = self.lobby.record.keys(self.lobby.call.as_ref());
+        self.body =
+            request.seal(&mut self.rng, &self.keys, self.lobby.record.room, &lobby).map_err(|_| JoinError::Request)?;
         Ok(())
     }
 
@@ -181,7 +209,19 @@ impl Joining {
     /// resumes it.
     #[must_use]
     pub fn request(&self, unix_ms: u64) -> Option<Join> {
-        join_message(&self.lobby.record, &self.keys, self.lobby.instance, self.id, &self.body, unix_ms)
+        join_message(&self.lobby.record, &self.keys, self.link, self.lobby.instance, self.id, &self.body, unix_ms)
+    }
+
+    /// Whether the link is of an earlier generation: it leads to the waiting room alone.
+    #[must_use]
+    pub fn is_old_link(&self) -> bool {
+        self.link != self.lobby.record.generation
+    }
+
+    /// What a host sees of us, too: see [`knock_code`].
+    #[must_use]
+    pub fn code(&self) -> String {
+        knock_code(&self.key())
     }
 
     /// The id of the current request.
@@ -225,19 +265,7 @@ impl Joining {
         if state.record != record.hash() || state.generation != record.generation {
             return Err(JoinError::Group);
         }
-        let mut keys = Vec::new();
-        for member in mls.members() {
-            let node = mls.public_group().leaf(member.index).ok_or(JoinError::Member)?;
-            let (key, profile) = node::check_leaf(node, &self.bind).map_err(|_| JoinError::Member)?;
-            // Only the founder's word makes a host, until hosts can name others.
-            if state.hosts.contains(&key) && !profile.is_host(&record.founder, &self.bind, &key) {
-                return Err(JoinError::Member);
-            }
-            if keys.contains(&key) {
-                return Err(JoinError::Member);
-            }
-            keys.push(key);
-        }
+        let keys = self.check_members(&mls, &state)?;
         let own = mls.own_leaf_node().ok_or(JoinError::Group)?;
         if own.signature_key().as_slice() != self.signer.0.verifying_key().as_bytes()
             || keys.len() > usize::from(state.max_members)
@@ -250,30 +278,64 @@ impl Joining {
             .and_then(|key| key.open(&Part::Box.associated(header), admitted.epoch_box.bytes()).ok())
             .and_then(|plain| EpochBox::decode(&Bytes::copy_from_slice(&plain)).ok())
             .ok_or(JoinError::Box)?;
+        // Whoever came by the current link has it already; by an old one, they are given it here.
+        let given = self.is_old_link() || contents.link == self.lobby.link;
         if contents.generation != record.generation
             || contents.record != record.hash()
             || contents.roster != roster_hash(keys)
             || contents.seq != header.seq
-            || contents.link != self.lobby.link
+            || !given
+            || !retired_fit(record, &contents.retired)
         {
             return Err(JoinError::Box);
         }
-        let access_keys = contents.access.keys_of(record).ok_or(JoinError::Box)?;
+        let join_keys = contents.link.keys_of(record).ok_or(JoinError::Box)?;
+        let access_keys = contents.access.keys_of(record, self.lobby.call.as_ref()).ok_or(JoinError::Box)?;
         Group::assemble(Parts {
             mls,
             provider,
             rng: fork(&mut self.rng),
             signer: self.signer.clone(),
+            founder: self.founder.clone(),
             record: record.clone(),
-            bind: self.bind,
-            link: self.lobby.link.clone(),
-            access: contents.access.clone(),
-            join_keys: self.keys.clone(),
+            call_keys: self.lobby.call.clone(),
+            call: self.bind.call,
+            link: contents.link,
+            retired: contents.retired.into_vec(),
+            access: contents.access,
+            join_keys,
             access_keys,
             position: Position { seq: header.seq.saturating_add(1), head: header.head() },
+            head: Some(admitted.head.clone()),
             state,
         })
         .map_err(|_| JoinError::Group)
+    }
+
+    /// Everybody is of this call, nobody is there twice, and every host is one by the founder's word.
+    fn check_members(&self, mls: &MlsGroup, state: &RoomState) -> Result<Vec<VerifyingKey>, JoinError> {
+        let record = &self.lobby.record;
+        for host in state.hosts.iter().filter(|host| !host.delegation.is_empty()) {
+            let end = chain_end(record.room, &record.founder, &host.delegation);
+            if end != Some(host.key) || chain_revoked(&host.delegation, &record.revoked) {
+                return Err(JoinError::Member);
+            }
+        }
+        let mut keys = Vec::new();
+        for member in mls.members() {
+            let node = mls.public_group().leaf(member.index).ok_or(JoinError::Member)?;
+            let node::Known { key, profile, .. } =
+                node::check_leaf(node, &self.bind.call).map_err(|_| JoinError::Member)?;
+            let by_word = state.host(&key).is_some_and(|host| host.delegation.is_empty());
+            if by_word && !profile.is_host(&record.founder, &self.bind.call, &key) {
+                return Err(JoinError::Member);
+            }
+            if keys.contains(&key) {
+                return Err(JoinError::Member);
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     fn check_answer(&self, admitted: &Admitted) -> Result<(), JoinError> {
@@ -306,15 +368,18 @@ impl Group {
     /// # Errors
     /// When the request cannot be made.
     pub fn rejoin_as(self, profile: Profile) -> Result<Joining, JoinError> {
-        // The founder's word is for this key in this call, and stays with it.
-        let profile = Profile { host: self.profile.host, ..profile };
+        let word = self.profile.host;
         let lobby = Lobby {
-            record: self.record,
+            record: self.newer.unwrap_or(self.record),
+            call: self.call_keys,
             link: self.link,
-            instance: self.bind.instance,
+            instance: self.call.instance,
             group: Bytes::copy_from_slice(self.mls.group_id().as_slice()),
+            seq: self.position.seq,
         };
-        Joining::with(self.rng, self.signer, lobby, profile, None, RequestKind::Rejoin)
+        // The founder's word is for this key in this call, and stays with it.
+        let profile = Profile { host: word, ..profile };
+        Joining::with(self.rng, self.signer, lobby, profile, self.founder, self.commitment, RequestKind::Rejoin)
     }
 }
 

@@ -13,6 +13,7 @@
 //! - come in: [`Joining::new`], [`Joining::request`] for the hub, [`Joining::admitted`] on its answer; after a refusal or
 //!   a timeout [`Joining::again`] and a new request. [`Group::rejoin`] is the same way back for those who lost the thread.
 //! - live: every entry of the log, in order, to [`Group::process`]; after [`Outcome::Fault`] rejoin.
+//! - act as a host: [`Group::authority`] says whether we may; every relay believes it by the room's record alone.
 //! - let in and out: [`Group::open_request`] for every knock; [`crate::committer::Committer`] says when to
 //!   [`Group::build`]; the hub's word goes to [`Group::appended`]. A pending commit is given up only by the log itself
 //!   (another entry in its place) or by [`Group::discard`] after a refusal that is not CONFLICT.
@@ -22,28 +23,33 @@
 
 mod build;
 mod chat;
+mod draft;
 mod entry;
 mod epoch;
 mod found;
+mod generation;
+mod host;
 mod join;
+mod judge;
 mod node;
 mod process;
 mod request;
 mod roster;
 pub mod thread;
+mod vote;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub(crate) use self::tests::{TEST_NOW, for_tests};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use conclave_federation::{
     id::{Generation, Instance, JoinId, RelayId, RoomId},
     log::{OutOfLine, Position},
     proof::{Label, Signature, SigningKey, VerifyingKey},
-    record::RoomRecord,
+    record::{CallKeys, RoomRecord},
     wire::message::{EntryHeader, HubHead},
 };
 use openmls::prelude::MlsGroup;
@@ -53,16 +59,21 @@ use zeroize::Zeroizing;
 
 use self::epoch::EpochKeys;
 pub use self::{
-    build::{BuildError, Built, MAX_REMOVES, Work},
+    build::{BuildError, Built},
     chat::{ChatError, OpenedChat},
-    entry::{Action, CommitAad, EpochBox, LeaveNote, roster_hash},
+    draft::{HostChange, MAX_REMOVES, Settings, Work},
+    entry::{Action, CommitAad, EpochBox, LeaveNote, RetiredLink, roster_hash},
     found::{FoundError, Founding},
+    host::Authority,
     join::{JoinError, Joining, Lobby},
-    request::{Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong},
+    request::{
+        Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong, knock_code,
+    },
+    vote::{Cut, SENIORITY_MS, VOTE_LIFE, Vote, VoteKind},
 };
 use crate::{
     code::SafetyCode,
-    leaf::{Bind, Profile},
+    leaf::{Bind, Call, Profile},
     provider::Provider,
     room::{AccessKeys, AccessSecret, JoinKeys, LinkSecret},
     seal::SealKey,
@@ -86,6 +97,8 @@ pub struct Member {
     pub host: bool,
     /// The epoch in which they came, as far as we were here ourselves; a swap does not change it.
     pub joined: u64,
+    /// Which call their leaf was made for, when, and what they committed to before any comparison.
+    pub bind: Bind,
 }
 
 /// How somebody went.
@@ -95,6 +108,13 @@ pub enum Departure {
     Left,
     /// Silent for too long.
     Reaped,
+    /// By a host.
+    Removed {
+        /// Who did it.
+        by: Leaf,
+    },
+    /// By the votes of the others.
+    VotedOut,
 }
 
 /// What an applied entry changed.
@@ -116,6 +136,9 @@ pub struct Applied {
     pub swapped: Vec<(Member, Member)>,
     /// The join requests it serves.
     pub served: Vec<JoinId>,
+    /// What was agreed on before it and after it, if that changed. With another generation link and access keys are others:
+    /// [`Group::link`], [`Group::access_key`], [`Group::record`].
+    pub state_changed: Option<Box<(RoomState, RoomState)>>,
     /// Whether our own leaf is gone: nothing more can be opened.
     pub removed_me: bool,
     /// What the epoch's box says that is not so.
@@ -130,7 +153,14 @@ pub enum Outcome {
     /// It is before our position: nothing new.
     Repeated,
     /// It is no valid commit: everybody skips it. The log moved on, the group did not.
-    Skipped(Skip),
+    Skipped {
+        /// Why.
+        skip: Skip,
+        /// Who signed it for this place of the log, where that is certain.
+        by: Option<Leaf>,
+    },
+    /// A host ended the call, says the hub: nothing follows.
+    Ended,
     /// Others may have applied it, we cannot: come back by [`Group::rejoin`].
     Fault(Fault),
     /// It does not follow what we have: a gap to fill, or a second history to be alarmed about. Nothing moved.
@@ -145,6 +175,9 @@ pub enum Skip {
     /// Not a kind of entry that is spoken.
     #[error("not a kind of entry that is spoken")]
     Kind,
+    /// It begins a generation without saying so, or the other way round.
+    #[error("its record does not fit what it says")]
+    Record,
     /// Not sealed for this epoch.
     #[error("not sealed by a participant of this epoch")]
     Seal,
@@ -196,23 +229,35 @@ pub struct Group {
     provider: Provider,
     rng: ChaCha20Rng,
     signer: LeafSigner,
+    /// The founder's key, when it is their device.
+    founder: Option<SigningKey>,
     record: RoomRecord,
-    bind: Bind,
+    /// Keys of this call, while it is in the generation in which it began.
+    call_keys: Option<CallKeys>,
+    call: Call,
     link: LinkSecret,
+    /// Link secrets of earlier generations, oldest first.
+    retired: Vec<RetiredLink>,
     access: AccessSecret,
     join_keys: JoinKeys,
     access_keys: AccessKeys,
     position: Position,
+    /// The hub's newest words for the log, oldest first: as many as show who has been here for long.
+    heads: VecDeque<HubHead>,
     state: RoomState,
     keys: EpochKeys,
     /// When others came, as far as we were here.
     joined: BTreeMap<VerifyingKey, u64>,
     /// Members who carry the founder's word; looked at once, when they come.
-    hosts: BTreeSet<VerifyingKey>,
+    founders: BTreeSet<VerifyingKey>,
     /// What we say of ourselves: known even when the tree does not hold us any more.
     profile: Profile,
+    /// What we committed to.
+    commitment: [u8; 32],
     first_epoch: u64,
     pending: Option<build::Pending>,
+    /// The record that those stand on who went on without us.
+    newer: Option<RoomRecord>,
     /// Nothing can be applied or built any more: removed, or out of step.
     lost: bool,
 }
@@ -223,13 +268,18 @@ struct Parts {
     provider: Provider,
     rng: ChaCha20Rng,
     signer: LeafSigner,
+    founder: Option<SigningKey>,
     record: RoomRecord,
-    bind: Bind,
+    call_keys: Option<CallKeys>,
+    call: Call,
     link: LinkSecret,
+    retired: Vec<RetiredLink>,
     access: AccessSecret,
     join_keys: JoinKeys,
     access_keys: AccessKeys,
     position: Position,
+    /// The hub's word for the entry before that position, where there is one.
+    head: Option<HubHead>,
     state: RoomState,
 }
 
@@ -246,27 +296,34 @@ impl Group {
             provider: parts.provider,
             rng: parts.rng,
             signer: parts.signer,
+            founder: parts.founder,
             record: parts.record,
-            bind: parts.bind,
+            call_keys: parts.call_keys,
+            call: parts.call,
             link: parts.link,
+            retired: parts.retired,
             access: parts.access,
             join_keys: parts.join_keys,
             access_keys: parts.access_keys,
             position: parts.position,
+            heads: parts.head.into_iter().collect(),
             state: parts.state,
             keys,
             joined: BTreeMap::new(),
-            hosts: BTreeSet::new(),
+            founders: BTreeSet::new(),
             profile: Profile::named(""),
+            commitment: [0; 32],
             first_epoch,
             pending: None,
+            newer: None,
             lost: false,
         };
         let members: Vec<_> = group.members().collect();
         for member in &members {
-            group.look_for_host(member);
+            group.look_for_founder(member);
             if member.leaf == group.me() {
                 group.profile = member.profile.clone();
+                group.commitment = member.bind.commitment;
             }
         }
         Ok(group)
@@ -275,13 +332,13 @@ impl Group {
     /// The room.
     #[must_use]
     pub const fn room(&self) -> RoomId {
-        self.bind.room
+        self.call.room
     }
 
     /// The call.
     #[must_use]
     pub const fn instance(&self) -> Instance {
-        self.bind.instance
+        self.call.instance
     }
 
     /// Generation of the link and access keys.
@@ -296,22 +353,34 @@ impl Group {
         &self.record
     }
 
-    /// What our leaf is bound to.
+    /// The keys of this call; in force while [`RoomRecord::keys`] says so.
     #[must_use]
-    pub const fn bind(&self) -> &Bind {
-        &self.bind
+    pub const fn call_keys(&self) -> Option<&CallKeys> {
+        self.call_keys.as_ref()
     }
 
-    /// `A_g`: to begin the next call with, and nothing else.
+    /// The call that every leaf is bound to.
+    #[must_use]
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// `A_g`.
     #[must_use]
     pub const fn access(&self) -> &AccessSecret {
         &self.access
     }
 
-    /// `L_g`.
+    /// `L_g` of the current generation: what a link handed out now has to carry.
     #[must_use]
     pub const fn link(&self) -> &LinkSecret {
         &self.link
+    }
+
+    /// Link secrets of earlier generations, oldest first: whoever begins the room's next call hands them on.
+    #[must_use]
+    pub fn retired_links(&self) -> &[RetiredLink] {
+        &self.retired
     }
 
     /// What attach proofs and capabilities are signed with.
@@ -409,14 +478,16 @@ impl Group {
             ("heartbeat key", self.keys.heartbeat.expose().to_vec()),
             ("epoch authenticator", self.keys.authenticator.to_vec()),
         ];
-        named.into_iter().map(|(name, secret)| (name.to_owned(), secret)).collect()
+        let retired = self.retired.iter().map(|link| ("retired link secret", link.secret.expose().to_vec()));
+        let founder = self.founder.iter().map(|key| ("founder key", key.expose_seed().to_vec()));
+        named.into_iter().chain(retired).chain(founder).map(|(name, secret)| (name.to_owned(), secret)).collect()
     }
 }
 
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group")
-            .field("room", &self.bind.room)
+            .field("room", &self.call.room)
             .field("epoch", &self.epoch())
             .field("seq", &self.position.seq)
             .finish_non_exhaustive()

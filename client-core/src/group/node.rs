@@ -19,7 +19,7 @@ use openmls_traits::{
 
 use super::LeafSigner;
 use crate::{
-    leaf::{self, Bind, Profile},
+    leaf::{self, Bind, Call, Profile},
     policy::Refusal,
     provider,
     state::{ROOM_STATE, RoomState},
@@ -122,8 +122,15 @@ pub(super) fn ratchets() -> SenderRatchetConfiguration {
     SenderRatchetConfiguration::new(OUT_OF_ORDER, MAX_FORWARD)
 }
 
-/// Key and profile of a leaf, if it is one of this call.
-pub(super) fn check_leaf(node: &LeafNode, bind: &Bind) -> Result<(VerifyingKey, Profile), Refusal> {
+/// What a leaf of this call says.
+pub(super) struct Known {
+    pub(super) key: VerifyingKey,
+    pub(super) profile: Profile,
+    pub(super) bind: Bind,
+}
+
+/// What a leaf says, if it is one of this call.
+pub(super) fn check_leaf(node: &LeafNode, call: &Call) -> Result<Known, Refusal> {
     let key = key_of(node.credential()).ok_or(Refusal::Leaf)?;
     if node.signature_key().as_slice() != key.as_bytes() || node.capabilities() != &capabilities() {
         return Err(Refusal::Leaf);
@@ -135,19 +142,21 @@ pub(super) fn check_leaf(node: &LeafNode, bind: &Bind) -> Result<(VerifyingKey, 
     }
     let text = node.extensions().unknown(leaf::PROFILE).ok_or(Refusal::Leaf)?;
     let profile = Profile::decode(&Bytes::copy_from_slice(&text.0)).map_err(|_| Refusal::Leaf)?;
+    let text = node.extensions().unknown(leaf::BIND).ok_or(Refusal::Leaf)?;
+    let bind = Bind::decode(&Bytes::copy_from_slice(&text.0)).map_err(|_| Refusal::Leaf)?;
     // Equal to what we would have built from its parts: no room for anything else.
-    if leaf_extensions(&profile, bind).ok().as_ref() != Some(node.extensions()) {
+    if bind.call != *call || leaf_extensions(&profile, &bind).ok().as_ref() != Some(node.extensions()) {
         return Err(Refusal::Leaf);
     }
-    Ok((key, profile))
+    Ok(Known { key, profile, bind })
 }
 
-/// Key and profile of a key package, if it may be added to this call.
-pub(super) fn check_key_package(key_package: &KeyPackage, bind: &Bind) -> Result<(VerifyingKey, Profile), Refusal> {
+/// What a key package's leaf says, if it may be added to this call.
+pub(super) fn check_key_package(key_package: &KeyPackage, call: &Call) -> Result<Known, Refusal> {
     let fits = key_package.ciphersuite() == provider::SUITE
         && key_package.extensions().iter().next().is_none()
         && *key_package.life_time() == lifetime();
-    if fits { check_leaf(key_package.leaf_node(), bind) } else { Err(Refusal::Leaf) }
+    if fits { check_leaf(key_package.leaf_node(), call) } else { Err(Refusal::Leaf) }
 }
 
 /// Whether the leaf that a path sets is the committer's old one but for its keys.

@@ -5,40 +5,29 @@ use conclave_federation::{
     id::Head,
     log::OutOfLine,
     proof::VerifyingKey,
+    record::RoomRecord,
     wire::{
         Wire,
-        message::{Entry, EntryHeader, EntryKind, Sealed},
+        message::{Entry, EntryHeader, EntryKind, HubHead},
     },
 };
-use openmls::prelude::{
-    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent, Proposal, ProposalOrRefType,
-    ProtocolMessage, Sender, StagedCommit, tls_codec::DeserializeBytes,
-};
+use openmls::prelude::{ProcessMessageError, ProcessedMessageContent};
 use openmls_traits::OpenMlsProvider;
-use zeroize::Zeroizing;
 
 use super::{
-    Action, Alarm, Applied, CommitAad, Departure, EpochBox, Fault, Group, Leaf, Member, Outcome, Skip,
-    build::Pending,
+    Action, Alarm, Applied, CommitAad, Cut, Departure, EpochBox, Fault, Group, Leaf, Member, Outcome, SENIORITY_MS, Skip,
+    build::{Commit, Deed, Pending},
     entry::Part,
     epoch::{self, EpochKeys},
+    generation::NextGeneration,
+    judge::{Judged, Passed, parse},
     node, roster_hash, says,
 };
-use crate::{
-    policy::{self, Proposed, Refusal, Situation},
-    seal::SealKey,
-    state::RoomState,
-};
+use crate::{seal::SealKey, state::RoomState};
 
-/// A commit whose public part holds.
-struct Judged {
-    aad: CommitAad,
-    by: Leaf,
-    adds: Vec<VerifyingKey>,
-    removes: Vec<Leaf>,
-    path: bool,
-    message: Zeroizing<Vec<u8>>,
-}
+/// Words of the hub that are kept to show who has been here for long. More come in five minutes only from many who crowd the
+/// log; then nobody can be voted out, and a host has to act.
+const MAX_HEADS: usize = 1_024;
 
 /// What changes with an entry, known before it is merged.
 struct Change {
@@ -47,6 +36,7 @@ struct Change {
     own: bool,
     adds: Vec<VerifyingKey>,
     removes: Vec<Leaf>,
+    next: Option<NextGeneration>,
     removed_me: bool,
     alarm: Option<Alarm>,
 }
@@ -65,8 +55,8 @@ impl Group {
         // Whose word it is comes first: a gap or a fork that the hub did not sign is somebody else's invention.
         let hub = self.record.hub().map(|hub| hub.relay);
         if !hub.is_some_and(|hub| says(&entry.head, header, hub))
-            || header.room != self.bind.room
-            || header.instance != self.bind.instance
+            || header.room != self.call.room
+            || header.instance != self.call.instance
             || header.body_hash != EntryHeader::body_hash(&entry.commit, &entry.epoch_box, entry.record.as_ref())
         {
             return Outcome::NotGenuine;
@@ -76,160 +66,129 @@ impl Group {
             Err(out) => return Outcome::OutOfLine(out),
         };
         if self.pending.as_ref().is_some_and(|pending| pending.append.header == *header) {
-            return self.merge_own();
+            return self.merge_own(&entry.head);
         }
-        let judged = self.judge(entry);
+        let judged = if header.kind == EntryKind::End { None } else { Some(self.judge(entry)) };
         // Another entry stands where ours would have stood: ours can never be accepted any more.
         if self.pending.is_some() {
             self.drop_pending();
         }
         let outcome = match judged {
-            Ok(judged) => self.apply(entry, judged),
-            Err(skip) => Outcome::Skipped(skip),
+            None if self.is_end(entry) => self.end(),
+            None => Outcome::Skipped { skip: Skip::Kind, by: None },
+            Some(Ok(judged)) => self.apply(entry, judged),
+            Some(Err(Passed { skip, by })) => Outcome::Skipped { skip, by },
         };
         if !matches!(outcome, Outcome::Fault(_)) {
             self.position = next;
+            self.note_head(&entry.head);
         }
         outcome
     }
 
-    /// Steps 1 and 2 of the rule: everything that all members see alike.
-    fn judge(&self, entry: &Entry) -> Result<Judged, Skip> {
-        let header = &entry.header;
-        let spoken = header.version == EntryHeader::VERSION
-            && header.kind == EntryKind::Commit
-            && header.flags == 0
-            && header.term == 0
-            && header.hub_index == 0
-            && header.generation == self.record.generation;
-        if !spoken {
-            return Err(Skip::Kind);
-        }
-        let message = self.keys.entry.open(&Part::Commit.associated(header), entry.commit.bytes()).map_err(|_| Skip::Seal)?;
-        let parsed = parse(&message)?;
-        let processed = self.mls.public_group().process_message(self.provider.crypto(), parsed).map_err(|_| Skip::Mls)?;
-        let Sender::Member(by) = *processed.sender() else { return Err(Skip::NotCommit) };
-        let by = Leaf(by.u32());
-        let aad = CommitAad::decode(&Bytes::copy_from_slice(processed.aad())).map_err(|_| Skip::Place)?;
-        if aad.version != CommitAad::VERSION || aad.prev_head != header.prev_head || aad.served != header.served {
-            return Err(Skip::Place);
-        }
-        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
-            return Err(Skip::NotCommit);
-        };
-        let proposed = self.proposed(&staged, &aad, by)?;
-        policy::check(aad.action, &proposed, &self.situation(&self.keys(), by))?;
-        Ok(Judged { aad, by, adds: proposed.adds, removes: proposed.removes, path: proposed.path, message })
-    }
-
-    fn proposed(&self, staged: &StagedCommit, aad: &CommitAad, by: Leaf) -> Result<Proposed, Skip> {
-        let mut proposed = Proposed { served: aad.served.len(), ..Proposed::default() };
-        for queued in staged.queued_proposals() {
-            if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
-                return Err(Skip::Mls);
-            }
-            match queued.proposal() {
-                Proposal::Add(add) => {
-                    let (key, _) = node::check_key_package(add.key_package(), &self.bind)?;
-                    proposed.adds.push(key);
-                }
-                Proposal::Remove(remove) => proposed.removes.push(Leaf(remove.removed().u32())),
-                Proposal::GroupContextExtensions(change) => {
-                    proposed.state = Some(node::room_state(change.extensions()).ok_or(Refusal::State)?);
-                }
-                _ => return Err(Skip::Policy(Refusal::NotSpoken)),
-            }
-        }
-        let here = self.keys();
-        for note in aad.notes.iter() {
-            if !here.contains(&(note.leaf, note.key)) || !note.verify(&self.bind) {
-                return Err(Refusal::Note.into());
-            }
-            proposed.notes.push(note.leaf);
-        }
-        if let Some(after) = staged.update_path_leaf_node() {
-            proposed.path = true;
-            let index = openmls::prelude::LeafNodeIndex::new(by.0);
-            let before = self.mls.public_group().leaf(index).ok_or(Skip::Mls)?;
-            if !node::same_but_keys(before, after) {
-                return Err(Refusal::Leaf.into());
-            }
-        }
-        Ok(proposed)
-    }
-
-    pub(super) fn situation<'a>(&'a self, members: &'a [(Leaf, VerifyingKey)], by: Leaf) -> Situation<'a> {
-        Situation { state: &self.state, members, by_host: self.is_host(by) }
+    /// Nothing follows.
+    fn end(&mut self) -> Outcome {
+        self.lost = true;
+        Outcome::Ended
     }
 
     /// Steps 3 and 4: the private part, and the box.
     fn apply(&mut self, entry: &Entry, judged: Judged) -> Outcome {
+        let by = Some(judged.by);
         if judged.by == self.me() {
             // Its private half is gone, and the others have applied it.
-            self.lost = true;
-            return Outcome::Fault(Fault::OwnForgotten);
+            return self.fault(Fault::OwnForgotten, entry);
         }
-        let Ok(message) = parse(&judged.message) else { return Outcome::Skipped(Skip::NotCommit) };
+        let Ok((message, _)) = parse(&judged.message) else { return Outcome::Skipped { skip: Skip::NotCommit, by } };
         let staged = match self.mls.process_message(&self.provider, message) {
             Ok(processed) => match processed.into_content() {
                 ProcessedMessageContent::StagedCommitMessage(staged) => staged,
-                _ => return Outcome::Skipped(Skip::NotCommit),
+                _ => return Outcome::Skipped { skip: Skip::NotCommit, by },
             },
             // The membership tag: everybody in the epoch sees the same.
-            Err(ProcessMessageError::ValidationError(_)) => return Outcome::Skipped(Skip::Mls),
-            Err(_) if judged.path => {
-                self.lost = true;
-                return Outcome::Fault(Fault::Path);
-            }
+            Err(ProcessMessageError::ValidationError(_)) => return Outcome::Skipped { skip: Skip::Mls, by },
+            Err(_) if judged.proposed.path => return self.fault(Fault::Path, entry),
             // Without a path everybody computes the same tag.
-            Err(_) => return Outcome::Skipped(Skip::Mls),
+            Err(_) => return Outcome::Skipped { skip: Skip::Mls, by },
         };
         let removed_me = staged.self_removed();
-        let alarm = if removed_me {
-            None
+        let mut next = None;
+        let mut alarm = None;
+        if removed_me {
+            self.newer.clone_from(&entry.record);
         } else {
             let key = epoch::box_key_ahead(&staged, self.provider.crypto()).ok();
-            self.check_box(key, &entry.header, &entry.epoch_box, &judged)
-        };
+            match self.open_box(key, entry, &judged) {
+                Ok(contents) => {
+                    let secrets = |record: &RoomRecord| NextGeneration {
+                        record: record.clone(),
+                        access: contents.access.clone(),
+                        link: contents.link.clone(),
+                    };
+                    next = entry.record.as_ref().map(secrets);
+                }
+                Err(wrong) => alarm = Some(wrong),
+            }
+        }
         let before: Vec<Member> = self.members().collect();
         if self.mls.merge_staged_commit(&self.provider, *staged).is_err() {
-            self.lost = true;
-            return Outcome::Fault(Fault::State);
+            return self.fault(Fault::State, entry);
         }
-        let Judged { aad, by, adds, removes, .. } = judged;
-        self.settle(before, Change { aad, by, own: false, adds, removes, removed_me, alarm })
+        if let (None, false, Some(record)) = (&next, removed_me, &entry.record) {
+            // The others stand on it; what it takes to go on with them, we were not told.
+            self.record = record.clone();
+        }
+        let Judged { aad, by, proposed, .. } = judged;
+        let adds = proposed.adds.iter().map(|add| add.key).collect();
+        self.settle(before, Change { aad, by, own: false, adds, removes: proposed.removes, next, removed_me, alarm })
     }
 
-    fn check_box(&self, key: Option<SealKey>, header: &EntryHeader, epoch_box: &Sealed, judged: &Judged) -> Option<Alarm> {
-        let plain = key.and_then(|key| key.open(&Part::Box.associated(header), epoch_box.bytes()).ok());
+    /// We are out of step. The way back begins with the newest record that everybody else has, too.
+    fn fault(&mut self, fault: Fault, entry: &Entry) -> Outcome {
+        self.lost = true;
+        self.newer.clone_from(&entry.record);
+        Outcome::Fault(fault)
+    }
+
+    fn open_box(&self, key: Option<SealKey>, entry: &Entry, judged: &Judged) -> Result<EpochBox, Alarm> {
+        let header = &entry.header;
+        let plain = key.and_then(|key| key.open(&Part::Box.associated(header), entry.epoch_box.bytes()).ok());
         let contents = plain.and_then(|plain| EpochBox::decode(&Bytes::copy_from_slice(&plain)).ok());
-        let Some(contents) = contents else { return Some(Alarm::Unreadable) };
-        if contents.generation != self.record.generation
-            || contents.access != self.access
-            || contents.link != self.link
-            || contents.record != self.record.hash()
-            || contents.seq != header.seq
-        {
-            return Some(Alarm::Secrets);
+        let Some(contents) = contents else { return Err(Alarm::Unreadable) };
+        let next = entry.record.as_ref().map(|record| NextGeneration {
+            record: record.clone(),
+            access: contents.access.clone(),
+            link: contents.link.clone(),
+        });
+        // Our own secrets in the same generation; in the next one those that the record names.
+        let secrets = next.as_ref().is_none_or(NextGeneration::fits);
+        if !secrets || contents != self.box_contents(next.as_ref(), contents.roster, header.seq) {
+            return Err(Alarm::Secrets);
         }
-        let stay = self.keys().into_iter().filter(|(leaf, _)| !judged.removes.contains(leaf)).map(|(_, key)| key);
-        let roster = stay.chain(judged.adds.iter().copied()).collect();
-        (contents.roster != roster_hash(roster)).then_some(Alarm::Roster)
+        let removes = &judged.proposed.removes;
+        let stay = self.keys().into_iter().filter(|(leaf, _)| !removes.contains(leaf)).map(|(_, key)| key);
+        let roster = stay.chain(judged.proposed.adds.iter().map(|add| add.key)).collect();
+        if contents.roster == roster_hash(roster) { Ok(contents) } else { Err(Alarm::Roster) }
     }
 
-    /// Our own commit is in the log.
-    pub(super) fn merge_own(&mut self) -> Outcome {
-        let Some(Pending { append, aad, adds, removes }) = self.pending.take() else { return Outcome::Repeated };
+    /// Our own entry is in the log.
+    pub(super) fn merge_own(&mut self, head: &HubHead) -> Outcome {
+        let Some(Pending { append, deed }) = self.pending.take() else { return Outcome::Repeated };
+        let Commit { aad, adds, removes, next } = match deed {
+            Deed::Commit(commit) => *commit,
+            Deed::End => return self.end(),
+        };
         let before: Vec<Member> = self.members().collect();
-        let next = self.position.advance(&append.header);
+        let position = self.position.advance(&append.header);
         let merged = self.mls.merge_pending_commit(&self.provider);
-        let (Ok(next), Ok(())) = (next, merged) else {
+        let (Ok(position), Ok(())) = (position, merged) else {
             self.lost = true;
             return Outcome::Fault(Fault::State);
         };
-        self.position = next;
+        self.position = position;
+        self.note_head(head);
         let by = self.me();
-        self.settle(before, Change { aad, by, own: true, adds, removes, removed_me: false, alarm: None })
+        self.settle(before, Change { aad, by, own: true, adds, removes, next, removed_me: false, alarm: None })
     }
 
     /// The group is in its new epoch: keys, state, and what to tell.
@@ -244,10 +203,11 @@ impl Group {
             removed: Vec::new(),
             swapped: Vec::new(),
             served: change.aad.served.to_vec(),
+            state_changed: None,
             removed_me: change.removed_me,
             alarm: change.alarm,
         };
-        let departure = if change.aad.action == Action::Leave { Departure::Left } else { Departure::Reaped };
+        let departure = departure(change.aad.action, change.by);
         let gone = before.into_iter().filter(|member| change.removes.contains(&member.leaf));
         if change.removed_me {
             self.lost = true;
@@ -258,24 +218,27 @@ impl Group {
         match (EpochKeys::of(&self.mls, self.provider.crypto()), node::room_state(self.mls.extensions())) {
             (Ok(keys), Some(state)) => {
                 self.keys = keys;
-                self.state = state;
+                applied.state_changed = self.agree_on(state);
             }
             _ => {
                 self.lost = true;
                 return Outcome::Fault(Fault::State);
             }
         }
+        if let Some(next) = change.next {
+            self.enter_generation(next);
+        }
         for key in &change.adds {
             self.joined.entry(*key).or_insert(epoch);
         }
         for member in gone.iter().filter(|member| !change.adds.contains(&member.key)) {
             self.joined.remove(&member.key);
-            self.hosts.remove(&member.key);
+            self.founders.remove(&member.key);
         }
         for key in &change.adds {
             let Some(leaf) = self.leaf_of(key) else { continue };
             let Some(new) = self.member(leaf) else { continue };
-            self.look_for_host(&new);
+            self.look_for_founder(&new);
             let Some(after) = self.member(leaf) else { continue };
             match gone.iter().find(|member| member.key == *key) {
                 Some(before) => applied.swapped.push((before.clone(), after)),
@@ -285,6 +248,38 @@ impl Group {
         applied.removed =
             gone.into_iter().filter(|member| !change.adds.contains(&member.key)).map(|member| (member, departure)).collect();
         Outcome::Applied(Box::new(applied))
+    }
+
+    /// What is agreed on now; before and after, if that is another.
+    fn agree_on(&mut self, state: RoomState) -> Option<Box<(RoomState, RoomState)>> {
+        if self.state == state {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.state, state);
+        Some(Box::new((before, self.state.clone())))
+    }
+
+    /// The hub's word for the newest entry. What is older than five minutes goes, but for the newest of that.
+    fn note_head(&mut self, head: &HubHead) {
+        self.heads.push_back(head.clone());
+        let is_old = |of: Option<&HubHead>| of.is_some_and(|of| of.time.saturating_add(SENIORITY_MS) <= head.time);
+        while self.heads.len() > MAX_HEADS || is_old(self.heads.get(1)) {
+            self.heads.pop_front();
+        }
+    }
+
+    /// What shows who has been here for long, if the log shows it.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        let last = self.heads.back()?;
+        let old = |head: &&HubHead| head.time.saturating_add(SENIORITY_MS) <= last.time;
+        let at = self.heads.iter().take_while(old).count().checked_sub(1)?;
+        Some(Cut { earlier: self.heads.get(at)?.clone(), next: self.heads.get(at + 1)?.clone(), last: last.clone() })
+    }
+
+    /// The hub's word for the newest entry, and its time with it: as far as we were here.
+    #[must_use]
+    pub fn last_head(&self) -> Option<&HubHead> {
+        self.heads.back()
     }
 
     /// The head that the next entry has to follow.
@@ -300,10 +295,21 @@ impl Group {
     }
 }
 
-/// One public message with a commit by a member, and nothing behind it.
-fn parse(message: &[u8]) -> Result<ProtocolMessage, Skip> {
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(|_| Skip::NotCommit)?;
-    let MlsMessageBodyIn::PublicMessage(message) = message.extract() else { return Err(Skip::NotCommit) };
-    let by_member = matches!(message.sender(), Sender::Member(_));
-    if by_member && message.content_type() == ContentType::Commit { Ok(message.into()) } else { Err(Skip::NotCommit) }
+/// How those go who are removed by such a commit.
+const fn departure(action: Action, by: Leaf) -> Departure {
+    match action {
+        Action::Leave => Departure::Left,
+        Action::Evict => Departure::Removed { by },
+        Action::Vote => Departure::VotedOut,
+        Action::Admit
+        | Action::Swap
+        | Action::Rotate
+        | Action::Mode
+        | Action::Hosts
+        | Action::Update
+        | Action::HubMove
+        | Action::Void
+        | Action::Reap
+        | Action::Settings => Departure::Reaped,
+    }
 }

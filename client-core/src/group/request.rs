@@ -4,7 +4,7 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Generation, Instance, JoinId, RoomId},
     limits::MAX_REQUEST_BODY,
-    proof::{Label, Signature, SigningKey, VerifyingKey},
+    proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
     record::RoomRecord,
     wire::{Blob, Malformed, Reader, Wire, Writer, message::Join, object::Knock},
 };
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{Group, LeaveNote, node};
 use crate::{
     hpke,
-    leaf::{Bind, Profile},
+    leaf::{Bind, Call, Profile},
     policy::Refusal,
     room::{AccessKeys, JoinKeys},
     wire::wire_struct,
@@ -109,11 +109,36 @@ pub struct Candidate {
     pub key: VerifyingKey,
     /// What they will say of themselves.
     pub profile: Profile,
-    /// Generation of the link that they have: their welcome is sealed for it.
+    /// What their leaf is bound to.
+    pub bind: Bind,
+    /// Of which generation their link is: they are answered under the same.
     pub link: Generation,
-    /// Whether that is not the current one.
+    /// Whether that is an earlier one: their link leads to the waiting room alone.
     pub old_link: bool,
+    /// Whether their key is in the tree: they come back, and nobody is asked.
+    pub is_back: bool,
     pub(super) key_package: KeyPackage,
+}
+
+impl Candidate {
+    /// What they see on their own screen, too: see [`knock_code`].
+    #[must_use]
+    pub fn code(&self) -> String {
+        knock_code(&self.key)
+    }
+}
+
+/// What somebody who knocks reads to a host, so that the host knows whose knock it is: twelve digits of the leaf key, `SHA-256(
+/// "conclave/1 knock" ‖ key)`, three groups of four digits, each of four bytes, big endian, modulo 10,000. Forty bits: nobody finds another key with the
+/// same ones while somebody waits at a door.
+#[must_use]
+pub fn knock_code(key: &VerifyingKey) -> String {
+    let hash = sha256(&[b"conclave/1 knock", key.as_bytes()]);
+    let groups = hash.chunks_exact(4).take(3).map(|bytes| {
+        let number = bytes.iter().fold(0u32, |number, byte| (number << 8) | u32::from(*byte));
+        format!("{:04}", number % 10_000)
+    });
+    groups.collect::<Vec<_>>().join(" ")
 }
 
 /// Why a request is passed over. Nobody answers it: strangers learn nothing.
@@ -189,12 +214,13 @@ impl Request {
         &self,
         rng: &mut impl RngCore,
         keys: &JoinKeys,
-        record: &RoomRecord,
+        room: RoomId,
+        lobby: &[u8; 32],
     ) -> Result<Blob<MAX_REQUEST_BODY>, RequestTooLong> {
-        let context = context(record.room, self.instance, self.id);
+        let context = context(room, self.instance, self.id);
         let mut ephemeral = Zeroizing::new([0; 32]);
         rng.fill_bytes(ephemeral.as_mut());
-        let (enc, sealed) = hpke::seal(&ephemeral, &record.lobby, INFO, &context, &self.encode()).map_err(|_| RequestTooLong)?;
+        let (enc, sealed) = hpke::seal(&ephemeral, lobby, INFO, &context, &self.encode()).map_err(|_| RequestTooLong)?;
         let inner = [enc.as_slice(), &sealed].concat();
         let body = keys.seal.seal(rng, &context, &inner).map_err(|_| RequestTooLong)?;
         Blob::new(body).ok_or(RequestTooLong)
@@ -234,24 +260,16 @@ const INFO: &[u8] = b"conclave/1 request";
 pub(super) fn join_message(
     record: &RoomRecord,
     keys: &JoinKeys,
+    generation: Generation,
     instance: Instance,
     id: JoinId,
     body: &Blob<MAX_REQUEST_BODY>,
     unix_ms: u64,
 ) -> Option<Join> {
     let hub = record.hub()?.relay;
-    let claim = Join::claim(hub, record.room, instance, record.generation, id, unix_ms, body.bytes());
+    let claim = Join::claim(hub, record.room, instance, generation, id, unix_ms, body.bytes());
     let signature = keys.sign.sign(Label::Request, &claim);
-    Some(Join {
-        via: None,
-        room: record.room,
-        instance,
-        generation: record.generation,
-        id,
-        time: unix_ms,
-        body: body.clone(),
-        signature,
-    })
+    Some(Join { via: None, room: record.room, instance, generation, id, time: unix_ms, body: body.clone(), signature })
 }
 
 impl Group {
@@ -260,13 +278,16 @@ impl Group {
     /// # Errors
     /// Says why it is passed over.
     pub fn open_request(&self, knock: &Knock) -> Result<Knocked, RequestError> {
-        let Bind { room, instance, .. } = self.bind;
-        let request = Request::open(knock.body.bytes(), room, instance, knock.id, &self.join_keys, &self.access_keys)?;
+        let Call { room, instance, .. } = self.call;
+        let keys = self.join_keys_of(knock.generation).ok_or(RequestError::Seal)?;
+        let request = Request::open(knock.body.bytes(), room, instance, knock.id, &keys, &self.access_keys)?;
         match request.kind {
-            RequestKind::Join | RequestKind::Rejoin => self.candidate(&request).map(Box::new).map(Knocked::Enter),
+            RequestKind::Join | RequestKind::Rejoin => {
+                self.candidate(&request, knock.generation).map(Box::new).map(Knocked::Enter)
+            }
             RequestKind::Leave => {
                 let note = request.note.clone().ok_or(RequestError::Malformed)?;
-                if note.key != request.key || !note.verify(&self.bind) {
+                if note.key != request.key || !note.verify(&self.call) {
                     return Err(RequestError::Signature);
                 }
                 if !self.keys().contains(&(note.leaf, note.key)) {
@@ -278,13 +299,14 @@ impl Group {
         }
     }
 
-    fn candidate(&self, request: &Request) -> Result<Candidate, RequestError> {
+    fn candidate(&self, request: &Request, link: Generation) -> Result<Candidate, RequestError> {
         let bytes = request.key_package.bytes();
         let key_package = KeyPackageIn::tls_deserialize_exact_bytes(bytes)
             .map_err(|_| RequestError::KeyPackage)?
             .validate(self.provider.crypto(), ProtocolVersion::Mls10)
             .map_err(|_| RequestError::KeyPackage)?;
-        let (key, profile) = node::check_key_package(&key_package, &self.bind).map_err(|_: Refusal| RequestError::Leaf)?;
+        let node::Known { key, profile, bind } =
+            node::check_key_package(&key_package, &self.call).map_err(|_: Refusal| RequestError::Leaf)?;
         if key != request.key {
             return Err(RequestError::Signature);
         }
@@ -294,8 +316,10 @@ impl Group {
             attempt: request.attempt.clamp(1, MAX_ATTEMPT),
             key,
             profile,
-            link: self.record.generation,
-            old_link: false,
+            bind,
+            link,
+            old_link: link != self.record.generation,
+            is_back: self.leaf_of(&key).is_some(),
             key_package,
         })
     }
@@ -303,7 +327,7 @@ impl Group {
     /// Our word that we leave, for anybody to commit.
     #[must_use]
     pub fn leave_note(&self) -> LeaveNote {
-        LeaveNote::sign(&self.signer.0, &self.bind, self.me())
+        LeaveNote::sign(&self.signer.0, &self.call, self.me())
     }
 
     /// The same as a request for the hub's mailbox.
@@ -315,7 +339,7 @@ impl Group {
         self.rng.fill_bytes(&mut id);
         let mut request = Request {
             id: JoinId::new(id),
-            instance: self.bind.instance,
+            instance: self.call.instance,
             kind: RequestKind::Leave,
             attempt: 1,
             key_package: Blob::default(),
@@ -325,7 +349,10 @@ impl Group {
             signature: Signature::new([0; 64]),
         };
         request.sign(&self.signer.0);
-        let body = request.seal(&mut self.rng, &self.join_keys, &self.record)?;
-        join_message(&self.record, &self.join_keys, request.instance, request.id, &body, unix_ms).ok_or(RequestTooLong)
+        let (_, lobby) = self.record.keys(self.call_keys.as_ref());
+        let body = request.seal(&mut self.rng, &self.join_keys, self.call.room, &lobby)?;
+        let generation = self.record.generation;
+        join_message(&self.record, &self.join_keys, generation, request.instance, request.id, &body, unix_ms)
+            .ok_or(RequestTooLong)
     }
 }

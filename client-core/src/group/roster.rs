@@ -4,6 +4,7 @@ use conclave_federation::proof::VerifyingKey;
 use openmls::prelude::LeafNodeIndex;
 
 use super::{Group, Leaf, Member, node};
+use crate::policy::{self, Person};
 
 impl Group {
     /// Everybody, by leaf.
@@ -16,10 +17,22 @@ impl Group {
     pub fn member(&self, leaf: Leaf) -> Option<Member> {
         let node = self.mls.public_group().leaf(LeafNodeIndex::new(leaf.0))?;
         // Every leaf was checked when it came in.
-        let (key, profile) = node::check_leaf(node, &self.bind).ok()?;
-        let host = self.state.hosts.contains(&key) || self.hosts.contains(&key);
+        let node::Known { key, profile, bind } = node::check_leaf(node, &self.call).ok()?;
+        let person = Person { leaf, key, founder: self.founders.contains(&key), since: bind.seq };
+        let host = policy::is_host(&self.state, &person);
         let joined = self.joined.get(&key).copied().unwrap_or(self.first_epoch);
-        Some(Member { leaf, key, profile, host, joined })
+        Some(Member { leaf, key, profile, host, joined, bind })
+    }
+
+    /// Everybody, as far as the policy asks.
+    pub(super) fn persons(&self) -> Vec<Person> {
+        let person = |Member { leaf, key, bind, .. }: Member| Person {
+            leaf,
+            key,
+            founder: self.founders.contains(&key),
+            since: bind.seq,
+        };
+        self.members().map(person).collect()
     }
 
     /// Where this key is.
@@ -42,9 +55,9 @@ impl Group {
 
     /// A member carries the founder's word, or does not: verified once, or a thousand false words would cost a second
     /// with every commit.
-    pub(super) fn look_for_host(&mut self, member: &Member) {
-        if member.profile.is_host(&self.record.founder, &self.bind, &member.key) {
-            self.hosts.insert(member.key);
+    pub(super) fn look_for_founder(&mut self, member: &Member) {
+        if member.profile.is_host(&self.record.founder, &self.call, &member.key) {
+            self.founders.insert(member.key);
         }
     }
 
