@@ -496,7 +496,7 @@ impl Committer {
             return Next::Build(Work::Leaves(leaves.map(|waiting| waiting.what.clone()).collect()));
         }
         if is_due(silent) {
-            return Next::Build(Work::Reap(self.silent.keys().copied().collect()));
+            return Next::Build(Work::Reap { leaves: self.silent.keys().copied().collect(), votes: Vec::new() });
         }
         Next::Wait([requests, leaves, silent].into_iter().flatten().min())
     }

@@ -63,8 +63,7 @@ impl Wire for Digest {
 /// The place is in it although the tag covers it: its group and object numbers alone are 128 bits that whoever knows the
 /// GCM key can choose, and the tag is linear in them.
 pub(crate) fn digest(kid: u64, counter: u64, place: &ObjectIdentity, object: &[u8]) -> Digest {
-    let [a, b, c, d, e, f, g, h, ..] =
-        sha256(&[&kid.to_be_bytes(), &counter.to_be_bytes(), &place.associated_data(), object]);
+    let [a, b, c, d, e, f, g, h, ..] = sha256(&[&kid.to_be_bytes(), &counter.to_be_bytes(), &place.associated_data(), object]);
     Digest([a, b, c, d, e, f, g, h])
 }
 

@@ -249,7 +249,7 @@ impl Enter {
 
     fn on_resolved(&mut self, resolved: Resolved, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
         let Some(link) = self.link.clone() else { return Progress::Stay };
-        let Resolved { record, instance, occupied, group, .. } = resolved;
+        let Resolved { record, instance, occupied, group, seq, call, .. } = resolved;
         match record.verify(link.room, ctx.now.unix_ms) {
             Ok(()) => {}
             Err(RecordError::Expired) => return Progress::Failed(ClientError::RoomExpired),
@@ -269,10 +269,18 @@ impl Enter {
         if !occupied {
             return self.found_call(hall, instance.next(), ctx);
         }
-        let lobby = Lobby { record: hall.record.clone(), link: hall.link.secret.clone(), instance, group: group.bytes().clone() };
+        let lobby = Lobby {
+            record: hall.record.clone(),
+            call,
+            link: hall.link.secret.clone(),
+            instance,
+            group: group.bytes().clone(),
+            seq,
+        };
         let profile = Profile::named(&ctx.core.profile.name);
         let founder = self.access.as_ref().and_then(|access| access.founder.as_ref());
-        match Joining::new(ctx.core.seed(), lobby, profile, founder) {
+        let commitment = ctx.core.seed();
+        match Joining::new(ctx.core.seed(), lobby, profile, founder, commitment) {
             Ok(joining) => {
                 let (joining, hall) = (Box::new(joining), Box::new(hall));
                 self.step = Step::Requesting { joining, hall, requests: 0, again_at: ctx.now.mono };
@@ -290,9 +298,11 @@ impl Enter {
         let founding = Founding {
             record: hall.record.clone(),
             link: hall.link.secret.clone(),
-            access: access.secret.clone(),
+            access: Some(access.secret.clone()),
+            retired: Vec::new(),
             instance,
             profile: Profile::named(&ctx.core.profile.name),
+            commitment: ctx.core.seed(),
             founder: access.founder.clone(),
             title: access.title.clone(),
             mode: access.mode,

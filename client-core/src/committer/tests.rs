@@ -17,13 +17,13 @@ fn at_rank(electors: &[Elector], rank: usize) -> Leaf {
 }
 
 fn note(leaf: u32) -> LeaveNote {
-    let bind = crate::leaf::Bind {
+    let call = crate::leaf::Call {
         room: conclave_federation::id::RoomId::new([1; 16]),
         instance: conclave_federation::id::Instance(1),
         genesis: [0; 32],
     };
     let key = conclave_federation::proof::SigningKey::from_seed([u8::try_from(leaf).expect("few"); 32]);
-    LeaveNote::sign(&key, &bind, Leaf(leaf))
+    LeaveNote::sign(&key, &call, Leaf(leaf))
 }
 
 fn view(electors: &[Elector], me: Leaf) -> View<'_> {
@@ -159,7 +159,7 @@ fn after_a_refusal_a_second_passes() {
     committer.on_refused(ms(300));
     committer.on_entry(&[], ms(400));
     assert_eq!(waits_until(&next(&committer, 500, &people, Leaf(0))), Some(ms(1300)));
-    assert!(matches!(next(&committer, 1300, &people, Leaf(0)), Next::Build(Work::Reap(_))));
+    assert!(matches!(next(&committer, 1300, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn requests_go_before_leavers_and_leavers_before_the_silent() {
     committer.on_unbuildable(&[id], ms(9000));
     assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Build(Work::Leaves(_))));
     committer.on_gone(Leaf(3), &note(3).key);
-    assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Build(Work::Reap(_))));
+    assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
     committer.on_alive(Leaf(4));
     assert_eq!(waits_until(&next(&committer, 10_000, &people, Leaf(0))), None);
 }
@@ -352,7 +352,7 @@ fn what_nobody_could_commit_in_a_minute_is_forgotten_and_keeps_nothing_else_wait
     committer.on_leave(note(3), None, ms(0));
     committer.on_silent(Leaf(4), ms(1000));
     assert!(matches!(next(&committer, 59_999, &people, Leaf(0)), Next::Build(Work::Requests(_))));
-    assert!(matches!(next(&committer, 60_000, &people, Leaf(0)), Next::Build(Work::Reap(_))));
+    assert!(matches!(next(&committer, 60_000, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
     committer.on_leave(note(5), None, ms(60_000));
     assert_eq!(committer.waiting(), (0, 1, 1));
 }

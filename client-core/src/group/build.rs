@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use conclave_federation::{
     id::JoinId,
-    limits::MAX_SERVED,
     proof::{Label, VerifyingKey},
     wire::{
         Blob, List, Wire,
@@ -121,7 +120,8 @@ impl Group {
         if draft.is_empty() {
             return Err(BuildError::Nothing(draft.refused));
         }
-        policy::check(draft.action, &draft.proposed(), &self.situation(&self.persons(), self.me())).map_err(BuildError::Policy)?;
+        policy::check(draft.action, &draft.proposed(), &self.situation(&self.persons(), self.me()))
+            .map_err(BuildError::Policy)?;
         let aad = self.associated(&draft).ok_or(BuildError::TooLarge)?;
         let bundle = self.stage(&draft, &aad)?;
         match self.seal_commit(&bundle, &draft, aad) {

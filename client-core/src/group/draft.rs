@@ -328,12 +328,7 @@ impl Group {
 
     /// The next generation, in which these are no hosts any more. Whoever was made a host by one of them gets it from us, as far
     /// as our right reaches.
-    fn draft_generation(
-        &mut self,
-        action: Action,
-        hosts: Vec<HostEntry>,
-        gone: &[VerifyingKey],
-    ) -> Result<Draft, BuildError> {
+    fn draft_generation(&mut self, action: Action, hosts: Vec<HostEntry>, gone: &[VerifyingKey]) -> Result<Draft, BuildError> {
         let mut stay = Vec::new();
         let mut revoked = self.record.revoked.to_vec();
         for host in hosts {
@@ -343,7 +338,13 @@ impl Group {
                 let expires = host.delegation.last().map(|step| step.expires);
                 expires.filter(|_| here).and_then(|expires| self.delegate(host.key, expires))
             };
-            let entry = if gone.contains(&host.key) { None } else if hangs { renewed() } else { Some(host.clone()) };
+            let entry = if gone.contains(&host.key) {
+                None
+            } else if hangs {
+                renewed()
+            } else {
+                Some(host.clone())
+            };
             match entry {
                 Some(entry) => stay.push(entry),
                 None if host.delegation.is_empty() => {}

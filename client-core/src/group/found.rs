@@ -21,18 +21,20 @@ use super::{EpochBox, Group, LeafSigner, Parts, RetiredLink, entry::Part, epoch,
 use crate::{
     leaf::{Bind, Call, Profile, genesis_hash},
     provider::{self, Provider},
-    room::{AccessSecret, LinkSecret},
+    room::{AccessSecret, JoinKeys, LinkSecret},
     state::{HostEntry, Mode, RoomState},
 };
 
-/// What a call is begun from. Whoever has the room's current link can, unless the record requires a host: the access secret is
-/// a fresh one, so that nobody who was in an earlier call has it.
+/// What a call is begun from. Whoever has the room's current link can, unless the record requires a host.
 #[derive(Clone, Debug)]
 pub struct Founding {
     /// The room's record, verified.
     pub record: RoomRecord,
     /// `L_g`.
     pub link: LinkSecret,
+    /// `A_g` of the record, for those who have it. Without it the call gets an access secret of its own, which nobody who was in
+    /// an earlier one has.
+    pub access: Option<AccessSecret>,
     /// Link secrets of earlier generations, as far as they are known: who knocks with one of them is heard.
     pub retired: Vec<RetiredLink>,
     /// The number of the call: one above the hub's.
@@ -52,7 +54,7 @@ pub struct Founding {
 /// Why a call cannot be begun.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum FoundError {
-    /// The link is not the record's current one.
+    /// Link or access secret are not those of the record.
     #[error("the link is not this room's current one: ask for a fresh link")]
     Secrets,
     /// Only a host may begin a call here.
@@ -90,16 +92,15 @@ impl Group {
         let group_id = group_id(&mut rng, record, founding.instance);
         let call = Call { room: record.room, instance: founding.instance, genesis: genesis_hash(&group_id) };
         let bind = Bind { call, seq: 0, commitment: founding.commitment };
-        let access = AccessSecret::random(&mut rng);
-        let access_keys = access.keys(record.room, record.generation);
-        let call_keys = CallKeys::issue(
-            &join_keys.sign,
-            record.room,
-            founding.instance,
-            record.generation,
-            access_keys.sign.verifying_key(),
-            *access_keys.lobby.public(),
-        );
+        let (access, call_keys) = match &founding.access {
+            Some(access) => (access.clone(), None),
+            None => {
+                let access = AccessSecret::random(&mut rng);
+                let call_keys = call_keys(&access, &join_keys, record, founding.instance);
+                (access, Some(call_keys))
+            }
+        };
+        let access_keys = access.keys_of(record, call_keys.as_ref()).ok_or(FoundError::Secrets)?;
         let (profile, hosts) = match &founding.founder {
             Some(founder) => {
                 let host = HostEntry { key, delegation: Chain::default() };
@@ -183,7 +184,7 @@ impl Group {
             welcome: Sealed::default(),
             record: None,
             reserve,
-            call: Some(call_keys.clone()),
+            call: call_keys.clone(),
         };
         let group = Self::assemble(Parts {
             mls,
@@ -192,7 +193,7 @@ impl Group {
             signer,
             founder: founding.founder.clone(),
             record: record.clone(),
-            call_keys: Some(call_keys),
+            call_keys,
             call,
             link: founding.link.clone(),
             retired: founding.retired.clone(),
@@ -206,6 +207,13 @@ impl Group {
         .map_err(|_| FoundError::Mls)?;
         Ok((group, append))
     }
+}
+
+/// The keys of a call whose access secret is its own.
+fn call_keys(access: &AccessSecret, join: &JoinKeys, record: &RoomRecord, instance: Instance) -> CallKeys {
+    let keys = access.keys(record.room, record.generation);
+    let (access, lobby) = (keys.sign.verifying_key(), *keys.lobby.public());
+    CallKeys::issue(&join.sign, record.room, instance, record.generation, access, lobby)
 }
 
 fn group_id(rng: &mut impl RngCore, record: &RoomRecord, instance: Instance) -> [u8; GROUP_ID] {

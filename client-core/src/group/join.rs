@@ -200,8 +200,7 @@ impl Joining {
         };
         request.sign(&self.signer.0);
         let (_, lobby) = self.lobby.record.keys(self.lobby.call.as_ref());
-        self.body =
-            request.seal(&mut self.rng, &self.keys, self.lobby.record.room, &lobby).map_err(|_| JoinError::Request)?;
+        self.body = request.seal(&mut self.rng, &self.keys, self.lobby.record.room, &lobby).map_err(|_| JoinError::Request)?;
         Ok(())
     }
 
@@ -324,8 +323,7 @@ impl Joining {
         let mut keys = Vec::new();
         for member in mls.members() {
             let node = mls.public_group().leaf(member.index).ok_or(JoinError::Member)?;
-            let node::Known { key, profile, .. } =
-                node::check_leaf(node, &self.bind.call).map_err(|_| JoinError::Member)?;
+            let node::Known { key, profile, .. } = node::check_leaf(node, &self.bind.call).map_err(|_| JoinError::Member)?;
             let by_word = state.host(&key).is_some_and(|host| host.delegation.is_empty());
             if by_word && !profile.is_host(&record.founder, &self.bind.call, &key) {
                 return Err(JoinError::Member);

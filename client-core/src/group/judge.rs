@@ -6,8 +6,8 @@ use conclave_federation::wire::{
     message::{Entry, EntryHeader, EntryKind, Sealed},
 };
 use openmls::prelude::{
-    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessMessageError, ProcessedMessageContent, Proposal, ProposalOrRefType,
-    ProtocolMessage, Sender, StagedCommit, tls_codec::DeserializeBytes,
+    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, Proposal, ProposalOrRefType, ProtocolMessage,
+    PublicProcessMessageError, Sender, StagedCommit, tls_codec::DeserializeBytes,
 };
 use openmls_traits::OpenMlsProvider;
 use zeroize::Zeroizing;
@@ -50,7 +50,7 @@ impl Group {
         let (parsed, sender) = parse(&message)?;
         let processed = self.mls.public_group().process_message(self.provider.crypto(), parsed).map_err(|error| {
             // What is wrong with the commit itself is found after its signature.
-            let by = matches!(error, ProcessMessageError::InvalidCommit(_)).then_some(sender);
+            let by = matches!(error, PublicProcessMessageError::InvalidCommit(_)).then_some(sender);
             Passed { skip: Skip::Mls, by }
         })?;
         let Sender::Member(by) = *processed.sender() else { return Err(Skip::NotCommit.into()) };
@@ -162,9 +162,5 @@ pub(super) fn parse(message: &[u8]) -> Result<(ProtocolMessage, Leaf), Skip> {
     let message = MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(|_| Skip::NotCommit)?;
     let MlsMessageBodyIn::PublicMessage(message) = message.extract() else { return Err(Skip::NotCommit) };
     let Sender::Member(sender) = *message.sender() else { return Err(Skip::NotCommit) };
-    if message.content_type() == ContentType::Commit {
-        Ok((message.into(), Leaf(sender.u32())))
-    } else {
-        Err(Skip::NotCommit)
-    }
+    if message.content_type() == ContentType::Commit { Ok((message.into(), Leaf(sender.u32()))) } else { Err(Skip::NotCommit) }
 }

@@ -66,9 +66,7 @@ pub use self::{
     found::{FoundError, Founding},
     host::Authority,
     join::{JoinError, Joining, Lobby},
-    request::{
-        Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong, knock_code,
-    },
+    request::{Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong, knock_code},
     vote::{Cut, SENIORITY_MS, VOTE_LIFE, Vote, VoteKind},
 };
 use crate::{

@@ -26,12 +26,8 @@ impl Group {
 
     /// Everybody, as far as the policy asks.
     pub(super) fn persons(&self) -> Vec<Person> {
-        let person = |Member { leaf, key, bind, .. }: Member| Person {
-            leaf,
-            key,
-            founder: self.founders.contains(&key),
-            since: bind.seq,
-        };
+        let person =
+            |Member { leaf, key, bind, .. }: Member| Person { leaf, key, founder: self.founders.contains(&key), since: bind.seq };
         self.members().map(person).collect()
     }
 

@@ -84,9 +84,8 @@ fn counted(proposed: &Proposed, situation: &Situation<'_>, kind: VoteKind, gone:
 }
 
 fn votes_on(target: &VerifyingKey, proposed: &Proposed, voters: &[&Person]) -> usize {
-    let by = |vote: &&Vote| {
-        vote.target == *target && voters.iter().any(|person| person.leaf == vote.leaf && person.key == vote.key)
-    };
+    let by =
+        |vote: &&Vote| vote.target == *target && voters.iter().any(|person| person.leaf == vote.leaf && person.key == vote.key);
     proposed.votes.iter().filter(by).count()
 }
 

@@ -88,10 +88,7 @@ fn only(after: &RoomState, expected: RoomState) -> Result<Row, Refusal> {
 }
 
 /// State and record that begin the next generation and change, beside it, nothing but the hosts.
-fn begins_generation<'a>(
-    proposed: &'a Proposed,
-    situation: &Situation<'_>,
-) -> Result<(&'a RoomState, &'a RoomRecord), Refusal> {
+fn begins_generation<'a>(proposed: &'a Proposed, situation: &Situation<'_>) -> Result<(&'a RoomState, &'a RoomRecord), Refusal> {
     let after = proposed.state.as_ref().ok_or(Refusal::Mismatch)?;
     let record = proposed.record.as_ref().ok_or(Refusal::Record)?;
     let old = situation.record;
@@ -104,12 +101,8 @@ fn begins_generation<'a>(
     if !keeps || !next || record.verify_signed(old.room).is_err() || record.follows(old).is_err() {
         return Err(Refusal::Record);
     }
-    let expected = RoomState {
-        generation: record.generation,
-        record: record.hash(),
-        hosts: after.hosts.clone(),
-        ..situation.state.clone()
-    };
+    let expected =
+        RoomState { generation: record.generation, record: record.hash(), hosts: after.hosts.clone(), ..situation.state.clone() };
     only(after, expected)?;
     Ok((after, record))
 }

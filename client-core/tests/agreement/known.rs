@@ -3,18 +3,22 @@
 use bytes::Bytes;
 use conclave_client_core::{
     code::SafetyCode,
-    group::{Action, CommitAad, EpochBox, Leaf, LeaveNote, Request, RequestKind, roster_hash},
+    group::{
+        Action, CommitAad, Cut, EpochBox, Leaf, LeaveNote, Request, RequestKind, RetiredLink, Vote, VoteKind, knock_code,
+        roster_hash,
+    },
     hpke,
-    leaf::{Bind, Profile, genesis_hash},
+    leaf::{Bind, Call, Profile, genesis_hash},
     link::Link,
     room::{AccessSecret, LinkSecret, kdf, new_room},
     seal::SealKey,
-    state::{Mode, RoomState},
+    state::{HostEntry, Mode, RoomState},
 };
 use conclave_federation::{
     id::{Generation, Head, Instance, JoinId, RelayId, RoomId},
     proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
-    record::Hub,
+    record::{Delegation, Hub},
+    wire::message::HubHead,
     wire::{Blob, List, Text, Wire},
 };
 use rand_core::{CryptoRng, RngCore};
@@ -123,7 +127,7 @@ fn a_new_room_stands_on_founder_link_and_access_drawn_in_this_order() {
     assert_eq!(hex(&room.record.lobby), text(&vector["keys"][0], "lobby_public"));
     assert_eq!(room.record.max_members, 1_000);
     assert_eq!(room.record.verify(room.record.room, 1_000), Ok(()));
-    assert!(room.link.keys_of(&room.record).is_some() && room.access.keys_of(&room.record).is_some());
+    assert!(room.link.keys_of(&room.record).is_some() && room.access.keys_of(&room.record, None).is_some());
     assert!(room.to_link("relay.test").hubs[0].is(&RelayId::new([1; 32])));
 }
 
@@ -195,21 +199,23 @@ fn what_a_call_agrees_on_has_one_spelling() {
     let genesis = genesis_hash(&group_id);
     assert_eq!(hex(&genesis), text(&vector, "genesis"));
     let room = RoomId::new(group_id[..16].try_into().expect("16 bytes"));
-    let bind = Bind { room, instance: Instance(number(&vector, "instance")), genesis };
+    let call = Call { room, instance: Instance(number(&vector, "instance")), genesis };
+    let bind = Bind { call, seq: 7, commitment: [24; 32] };
     assert_eq!(hex(&bind.encode()), text(&vector, "bind"));
     assert_eq!(hex(&Profile::named("name").encode()), text(&vector, "profile"));
 
     let leaf = SigningKey::from_seed(fixed(&vector["leave"], "seed"));
-    let note = LeaveNote::sign(&leaf, &bind, Leaf(number(&vector["leave"], "leaf")));
+    let note = LeaveNote::sign(&leaf, &call, Leaf(number(&vector["leave"], "leaf")));
     assert_eq!(hex(&note.encode()), text(&vector["leave"], "note"));
-    assert!(note.verify(&bind) && !note.verify(&Bind { instance: Instance(4), ..bind }));
+    assert!(note.verify(&call) && !note.verify(&Call { instance: Instance(4), ..call }));
 
     let founder = SigningKey::from_seed([1; 32]);
-    let profile = Profile::named("x").by_founder(&founder, &bind, &leaf.verifying_key());
+    let profile = Profile::named("x").by_founder(&founder, &call, &leaf.verifying_key());
     assert_eq!(profile.host.map(|word| hex(word.as_bytes())).as_deref(), Some(text(&vector["host"], "signature")));
-    assert!(profile.is_host(&founder.verifying_key(), &bind, &leaf.verifying_key()));
-    assert!(!profile.is_host(&founder.verifying_key(), &bind, &founder.verifying_key()));
+    assert!(profile.is_host(&founder.verifying_key(), &call, &leaf.verifying_key()));
+    assert!(!profile.is_host(&founder.verifying_key(), &call, &founder.verifying_key()));
 
+    assert_eq!(knock_code(&leaf.verifying_key()), text(&vector, "knock_code"));
     let keys = vector["roster"]["keys"].as_array().expect("a list").iter();
     let mut keys: Vec<_> =
         keys.map(|key| VerifyingKey::new(unhex(key.as_str().expect("hex")).try_into().expect("32 bytes"))).collect();
@@ -217,25 +223,48 @@ fn what_a_call_agrees_on_has_one_spelling() {
     keys.reverse();
     assert_eq!(hex(&roster_hash(keys)), text(&vector["roster"], "hash"));
 
+    let step = Delegation::issue(&founder, room, leaf.verifying_key(), 1_000);
     let state = RoomState {
-        version: 1,
+        version: 2,
         mode: Mode::Open,
         generation: Generation(0),
         record: [13; 32],
-        hosts: List::new(vec![leaf.verifying_key()]).expect("one"),
+        hosts: List::new(vec![HostEntry { key: leaf.verifying_key(), delegation: List::new(vec![step]).expect("one") }])
+            .expect("one"),
         hub_index: 0,
         hub_term: 0,
         max_members: 50,
-        flags: RoomState::CHAT | RoomState::SHARE,
+        flags: RoomState::CHAT | RoomState::SHARE | RoomState::REVEAL,
+        history: 20,
+        history_minutes: 30,
         title: Text::cut("title"),
     };
     assert_eq!(hex(&state.encode()), text(&vector, "state"));
+    let vote = Vote::sign(&leaf, &call, Leaf(5), founder.verifying_key(), VoteKind::Unseen, 8);
+    assert_eq!(hex(&vote.encode()), text(&vector["vote"], "unseen"));
+    assert!(vote.verify(&call) && !vote.verify(&Call { instance: Instance(4), ..call }));
+    let other = Vote::sign(&leaf, &call, Leaf(5), founder.verifying_key(), VoteKind::Remove, 8);
+    assert_eq!(hex(&other.encode()), text(&vector["vote"], "remove"));
+    assert!(!Vote { kind: VoteKind::Remove, ..vote.clone() }.verify(&call));
+    let head = |seq, time| HubHead {
+        room,
+        instance: call.instance,
+        seq,
+        head: Head::new([25; 32]),
+        term: 0,
+        hub_index: 0,
+        time,
+        signature: Signature::new([26; 64]),
+    };
+    let cut = Cut { earlier: head(2, 1), next: head(3, 2), last: head(4, 300_001) };
     let aad = CommitAad {
         version: 1,
         prev_head: Head::new([14; 32]),
         action: Action::Reap,
         notes: List::default(),
         served: List::new(vec![JoinId::new([15; 16])]).expect("one"),
+        votes: List::new(vec![vote]).expect("one"),
+        cut: Some(cut),
     };
     assert_eq!(hex(&aad.encode()), text(&vector, "aad"));
     let epoch_box = EpochBox {
@@ -245,6 +274,7 @@ fn what_a_call_agrees_on_has_one_spelling() {
         record: [16; 32],
         roster: [17; 32],
         seq: 9,
+        retired: List::new(vec![RetiredLink { generation: Generation(0), secret: LinkSecret::new([27; 32]) }]).expect("one"),
     };
     assert_eq!(hex(&epoch_box.spell()), text(&vector, "box"));
     assert_eq!(EpochBox::decode(&Bytes::from(bytes(&vector, "box"))), Ok(epoch_box));
@@ -258,7 +288,7 @@ fn a_request_is_sealed_to_link_holders_and_within_to_participants() {
     let hub = Hub { relay: RelayId::new([1; 32]), addresses };
     let room = new_room(&mut Given::new(drawn), vec![hub], 0, 10).expect("a room");
     let join = room.link.keys_of(&room.record).expect("its link");
-    let access = room.access.keys_of(&room.record).expect("its secret");
+    let access = room.access.keys_of(&room.record, None).expect("its secret");
     let id = JoinId::new(fixed(&vector, "id"));
     let instance = Instance(number(&vector, "instance"));
     let mut request = Request {
@@ -275,7 +305,7 @@ fn a_request_is_sealed_to_link_holders_and_within_to_participants() {
     request.sign(&SigningKey::from_seed(fixed(&vector, "leaf_seed")));
     assert_eq!(hex(&request.encode()), text(&vector, "plain"));
     let drawn = [bytes(&vector, "ephemeral"), bytes(&vector, "salt")].concat();
-    let sealed = request.seal(&mut Given::new(drawn), &join, &room.record).expect("sealed");
+    let sealed = request.seal(&mut Given::new(drawn), &join, room.record.room, &room.record.lobby).expect("sealed");
     assert_eq!(hex(sealed.bytes()), text(&vector, "sealed"));
     let opened = Request::open(sealed.bytes(), room.record.room, instance, id, &join, &access).expect("opened");
     assert_eq!(opened, request);

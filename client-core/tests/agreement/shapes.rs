@@ -4,17 +4,18 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use conclave_client_core::{
-    group::{Action, CommitAad, EpochBox, Leaf, LeaveNote, Request, RequestKind},
-    leaf::{Bind, Profile},
+    group::{Action, CommitAad, Cut, EpochBox, Leaf, LeaveNote, Request, RequestKind, RetiredLink, Vote, VoteKind},
+    leaf::{Bind, Call, Profile},
     link::{HubHint, Link, LinkError},
     room::{AccessSecret, LinkSecret},
     seal::{MAX_BUCKET, SealError, SealKey},
-    state::{Mode, RoomState},
+    state::{HostEntry, Mode, RoomState},
 };
 use conclave_federation::{
     id::{Generation, Head, Instance, JoinId, RoomId},
     proof::{Signature, SigningKey},
-    wire::{Blob, List, Text, Wire},
+    record::Delegation,
+    wire::{Blob, List, Text, Wire, message::HubHead},
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -24,12 +25,40 @@ fn key(n: u8) -> SigningKey {
     SigningKey::from_seed([n; 32])
 }
 
+fn call() -> Call {
+    Call { room: RoomId::new([1; 16]), instance: Instance(2), genesis: [3; 32] }
+}
+
 fn bind() -> Bind {
-    Bind { room: RoomId::new([1; 16]), instance: Instance(2), genesis: [3; 32] }
+    Bind { call: call(), seq: 4, commitment: [5; 32] }
+}
+
+/// A host at the end of a chain through these.
+fn named(n: u8, chain: &[u8]) -> HostEntry {
+    let steps = chain.iter().map(|n| Delegation::issue(&key(9), call().room, key(*n).verifying_key(), 7));
+    HostEntry { key: key(n).verifying_key(), delegation: List::new(steps.collect()).expect("short") }
+}
+
+fn vote() -> Vote {
+    Vote::sign(&key(1), &call(), Leaf(7), key(2).verifying_key(), VoteKind::Remove, 3)
+}
+
+fn cut() -> Cut {
+    let head = |seq| HubHead {
+        room: call().room,
+        instance: call().instance,
+        seq,
+        head: Head::new([6; 32]),
+        term: 0,
+        hub_index: 0,
+        time: 8,
+        signature: Signature::new([9; 64]),
+    };
+    Cut { earlier: head(1), next: head(2), last: head(3) }
 }
 
 fn note() -> LeaveNote {
-    LeaveNote::sign(&key(1), &bind(), Leaf(7))
+    LeaveNote::sign(&key(1), &call(), Leaf(7))
 }
 
 fn holds<T: Wire + PartialEq + Debug>(value: &T) {
@@ -46,17 +75,19 @@ fn holds<T: Wire + PartialEq + Debug>(value: &T) {
 fn every_truncation_of_every_structure_is_refused() {
     holds(&bind());
     holds(&note());
-    holds(&Profile::named("name").by_founder(&key(2), &bind(), &key(1).verifying_key()));
+    holds(&Profile::named("name").by_founder(&key(2), &call(), &key(1).verifying_key()));
     holds(&RoomState {
-        version: 1,
+        version: 2,
         mode: Mode::Locked,
         generation: Generation(1),
         record: [1; 32],
-        hosts: List::new(vec![key(1).verifying_key(), key(2).verifying_key()]).expect("two"),
+        hosts: List::new(vec![named(1, &[1]), named(2, &[3, 2])]).expect("two"),
         hub_index: 0,
         hub_term: 0,
         max_members: 9,
         flags: 1,
+        history: 2,
+        history_minutes: 3,
         title: Text::cut("a title"),
     });
     holds(&CommitAad {
@@ -65,7 +96,12 @@ fn every_truncation_of_every_structure_is_refused() {
         action: Action::Leave,
         notes: List::new(vec![note()]).expect("one"),
         served: List::new(vec![JoinId::new([2; 16])]).expect("one"),
+        votes: List::new(vec![vote()]).expect("one"),
+        cut: Some(cut()),
     });
+    holds(&vote());
+    holds(&cut());
+    holds(&named(1, &[4, 1]));
     holds(&EpochBox {
         generation: Generation(0),
         access: AccessSecret::new([1; 32]),
@@ -73,6 +109,7 @@ fn every_truncation_of_every_structure_is_refused() {
         record: [3; 32],
         roster: [4; 32],
         seq: 5,
+        retired: List::new(vec![RetiredLink { generation: Generation(3), secret: LinkSecret::new([6; 32]) }]).expect("one"),
     });
     let mut request = Request {
         id: JoinId::new([1; 16]),
@@ -96,7 +133,7 @@ fn every_action_survives_its_spelling_and_no_other_number_is_one() {
         let spelled = Bytes::copy_from_slice(&[*n]);
         Action::decode(&spelled).is_ok_and(|action| action.encode() == spelled)
     });
-    assert_eq!(known.collect::<Vec<_>>(), (0..=10).collect::<Vec<_>>());
+    assert_eq!(known.collect::<Vec<_>>(), (0..=12).collect::<Vec<_>>());
 }
 
 #[test]
@@ -231,6 +268,10 @@ proptest! {
         never_panics::<Request>(&bytes)?;
         never_panics::<CommitAad>(&bytes)?;
         never_panics::<LeaveNote>(&bytes)?;
+        never_panics::<Vote>(&bytes)?;
+        never_panics::<Cut>(&bytes)?;
+        never_panics::<RetiredLink>(&bytes)?;
+        never_panics::<HostEntry>(&bytes)?;
         never_panics::<EpochBox>(&bytes)?;
         never_panics::<RoomState>(&bytes)?;
         never_panics::<Profile>(&bytes)?;

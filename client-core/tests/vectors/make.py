@@ -122,6 +122,20 @@ genesis = sha(b"conclave/1 genesis", group_id)
 leaf = fill(12)
 claim = room + u32(3) + u32(5) + genesis
 members = [ed_pub(fill(n)) for n in (20, 21, 22)]
+step = ed_pub(leaf) + u64(1000)
+delegation = step + sig(founder, "delegate", room + step)
+
+
+def vote(kind, label):
+    about = u32(5) + ed_pub(founder) + bytes([kind]) + u64(8)
+    return u32(5) + ed_pub(leaf) + about[4:] + sig(leaf, label, room + u32(3) + genesis + about)
+
+
+def head(seq, time): return room + u32(3) + u64(seq) + fill(25) + u16(0) + b"\0" + u64(time) + fill(26, 64)
+
+
+digits = sha(b"conclave/1 knock", ed_pub(leaf))
+knock_code = " ".join("%04d" % (int.from_bytes(digits[4 * at:4 * at + 4], "big") % 10000) for at in range(3))
 write("call", {
     "group_id": group_id.hex(), "genesis": genesis.hex(), "instance": 3,
     "leave": {"seed": leaf.hex(), "leaf": 5, "note": (u32(5) + ed_pub(leaf) + sig(leaf, "leave", claim)).hex()},
@@ -129,10 +143,14 @@ write("call", {
     "roster": {"keys": [key.hex() for key in members],
                "hash": sha(b"conclave/1 roster", u32(3), *sorted(members)).hex()},
     "profile": (u16(4) + b"name" + u16(0) + b"\0").hex(),
-    "bind": (room + u32(3) + genesis).hex(),
-    "state": (b"\x01" + b"\x00" + u32(0) + fill(13) + u16(1) + ed_pub(leaf) + b"\0" + u16(0) + u16(50) + b"\x03" + u16(5) + b"title").hex(),
-    "aad": (b"\x01" + fill(14) + b"\x0a" + u16(0) + u16(1) + fill(15, 16)).hex(),
-    "box": (u32(0) + access + link + fill(16) + fill(17) + u64(9)).hex(),
+    "bind": (room + u32(3) + genesis + u64(7) + fill(24)).hex(),
+    "knock_code": knock_code,
+    "vote": {"unseen": vote(0, "unseen").hex(), "remove": vote(1, "remove").hex()},
+    "state": (b"\x02" + b"\x00" + u32(0) + fill(13) + u16(1) + ed_pub(leaf) + u16(1) + delegation + b"\0" + u16(0) + u16(50) + b"\x0b"
+              + u16(20) + u16(30) + u16(5) + b"title").hex(),
+    "aad": (b"\x01" + fill(14) + b"\x0a" + u16(0) + u16(1) + fill(15, 16) + u16(1) + vote(0, "unseen")
+            + b"\x01" + head(2, 1) + head(3, 2) + head(4, 300001)).hex(),
+    "box": (u32(0) + access + link + fill(16) + fill(17) + u64(9) + u16(1) + u32(0) + fill(27)).hex(),
 })
 
 request_id, key_package, reply = fill(15, 16), b"not a key package", fill(18)

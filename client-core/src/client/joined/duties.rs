@@ -174,7 +174,13 @@ impl Joined {
                     None
                 }
                 Err(BuildError::Gone) => return self.come_back(ctx),
-                Err(error @ (BuildError::Policy(_) | BuildError::TooLarge | BuildError::Mls)) => {
+                Err(
+                    error @ (BuildError::Policy(_)
+                    | BuildError::Authority
+                    | BuildError::TooEarly
+                    | BuildError::TooLarge
+                    | BuildError::Mls),
+                ) => {
                     tracing::debug!(%error, "nothing committed");
                     self.committer.on_unbuildable(&[], now);
                     None

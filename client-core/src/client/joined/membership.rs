@@ -76,7 +76,7 @@ impl Joined {
             return Next::Stay;
         };
         let outcome = group.process(&entry);
-        if matches!(outcome, Outcome::Applied(_) | Outcome::Skipped(_)) {
+        if matches!(outcome, Outcome::Applied(_) | Outcome::Skipped { .. }) {
             self.committer.on_entry(&entry.header.served, ctx.now.mono);
             self.conflict_since = None;
         }
@@ -90,11 +90,12 @@ impl Joined {
         match outcome {
             Outcome::Applied(applied) => self.on_applied(&applied, ctx),
             Outcome::Repeated => Next::Stay,
-            Outcome::Skipped(skip) => {
+            Outcome::Skipped { skip, .. } => {
                 tracing::debug!(%skip, "entry skipped");
                 ctx.core.stats.entries_skipped += 1;
                 Next::Stay
             }
+            Outcome::Ended => Next::Left,
             Outcome::Fault(fault) => {
                 tracing::debug!(%fault, "entry cannot be applied here");
                 self.come_back(ctx)
@@ -158,11 +159,13 @@ impl Joined {
         for member in &applied.added {
             self.chat.on_back(&member.key);
         }
+        let by = self.roster.id(leaf(applied.by));
         let how = |at: u16| {
             let gone = applied.removed.iter().find(|(member, _)| leaf(member.leaf) == at);
             match gone.map(|(_, how)| how) {
                 Some(group::Departure::Left) => Departure::Left,
                 Some(group::Departure::Reaped) => Departure::Reaped,
+                Some(group::Departure::Removed { .. } | group::Departure::VotedOut) => Departure::Removed { by },
                 None => Departure::Moved,
             }
         };

@@ -16,7 +16,7 @@ fn story(seed: u8) -> Vec<Vec<u8>> {
     world.commit(&mut founder, &mut [&mut first[0], &mut second[0]], &built);
     let built = first[0].build(Work::Leaves(vec![(second[0].leave_note(), None)])).expect("a commit");
     world.commit(&mut first[0], &mut [&mut founder], &built);
-    let built = founder.build(Work::Reap(vec![Leaf(3)])).expect("a commit");
+    let built = founder.build(Work::Reap { leaves: vec![Leaf(3)], votes: Vec::new() }).expect("a commit");
     world.commit(&mut founder, &mut [&mut first[0]], &built);
     bytes.push(founder.encrypt_chat(b"the end").expect("a message").to_vec());
     bytes.push(first[0].leave_request(1).expect("a request").encode().to_vec());
@@ -35,7 +35,7 @@ fn crowd(seed: u8) -> Vec<Vec<u8>> {
     let (mut world, mut founder, mut guests) = World::call(seed, 32);
     let reap = |world: &mut World, founder: &mut Group, guests: &mut [Group], leaves: &[u32]| {
         let leaves: Vec<_> = leaves.iter().copied().map(Leaf).collect();
-        let built = founder.build(Work::Reap(leaves.clone())).expect("a commit");
+        let built = founder.build(Work::Reap { leaves: leaves.clone(), votes: Vec::new() }).expect("a commit");
         let mut others: Vec<_> = guests.iter_mut().filter(|guest| !leaves.contains(&guest.me())).collect();
         world.commit(founder, &mut others, &built);
     };

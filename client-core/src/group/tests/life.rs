@@ -53,7 +53,7 @@ fn who_lost_the_thread_comes_back_under_the_same_key() {
     assert_eq!(joining.key(), key);
     let back = candidate(&founder, &joining).expect("a good request");
     let built = founder.build(Work::Requests(vec![back])).expect("a commit");
-    assert_eq!(built.action, Action::Swap);
+    assert_eq!(built.action, Some(Action::Swap));
     let own = world.commit(&mut founder, &mut [&mut guests[0]], &built);
     assert!(own.added.is_empty() && own.removed.is_empty());
     assert_eq!(own.swapped.len(), 1);
@@ -71,11 +71,11 @@ fn newcomers_go_before_those_who_come_back_so_that_joins_stay_without_a_path() {
     let new = world.joiner("new");
     let both = [&back, &new].map(|joining| candidate(&founder, joining).expect("a good request"));
     let built = founder.build(Work::Requests(both.to_vec())).expect("a commit");
-    assert_eq!(built.action, Action::Admit);
+    assert_eq!(built.action, Some(Action::Admit));
     assert_eq!(built.served, [new.id()]);
     world.commit(&mut founder, &mut [&mut guests[0]], &built);
     let built = founder.build(Work::Requests(both[..1].to_vec())).expect("a commit");
-    assert_eq!(built.action, Action::Swap);
+    assert_eq!(built.action, Some(Action::Swap));
     world.commit(&mut founder, &mut [&mut guests[0]], &built);
 }
 
@@ -90,7 +90,7 @@ fn a_lost_welcome_is_asked_for_again_and_answered_by_a_swap() {
     let second = candidate(&founder, &joining).expect("a good request");
     assert_eq!(second.attempt, 2);
     let built = founder.build(Work::Requests(vec![second])).expect("a commit");
-    assert_eq!(built.action, Action::Swap);
+    assert_eq!(built.action, Some(Action::Swap));
     world.commit(&mut founder, &mut [&mut guests[0]], &built);
     let group = joining.admitted(&world.hub.answer(joining.id()).expect("served")).expect("admitted");
     assert_agree(&[&founder, &guests[0], &group]);
@@ -122,7 +122,7 @@ fn the_silent_are_reaped_by_any_member_and_cannot_open_what_comes_after() {
     let mut silent = guests.remove(2);
     let (first, second) = guests.split_at_mut(1);
     let reap = leaf_named(&founder, "guest 2");
-    let built = first[0].build(Work::Reap(vec![reap])).expect("a commit");
+    let built = first[0].build(Work::Reap { leaves: vec![reap], votes: Vec::new() }).expect("a commit");
     let own = world.commit(&mut first[0], &mut [&mut founder, &mut second[0]], &built);
     assert_eq!(own.removed.iter().map(|(_, how)| *how).collect::<Vec<_>>(), [Departure::Reaped]);
     let gone = applied(silent.process(&world.hub.last()));
@@ -141,7 +141,7 @@ fn the_silent_are_reaped_by_any_member_and_cannot_open_what_comes_after() {
 fn a_reaped_member_who_lives_comes_back_by_itself() {
     let (mut world, mut founder, mut guests) = World::call(9, 2);
     let mut reaped = guests.remove(1);
-    let built = founder.build(Work::Reap(vec![reaped.me()])).expect("a commit");
+    let built = founder.build(Work::Reap { leaves: vec![reaped.me()], votes: Vec::new() }).expect("a commit");
     world.commit(&mut founder, &mut [&mut guests[0]], &built);
     assert!(applied(reaped.process(&world.hub.last())).removed_me);
     let mut joining = [reaped.rejoin().expect("a way back")];
@@ -272,7 +272,10 @@ fn a_joiner_with_another_rooms_link_is_told_so() {
     let (other, _) = World::new(19, 10);
     let mut lobby = world.lobby();
     lobby.link = other.room.link.clone();
-    assert_eq!(Joining::new([1; 32], lobby, crate::leaf::Profile::named("x"), None).err(), Some(crate::group::JoinError::Link));
+    assert_eq!(
+        Joining::new([1; 32], lobby, crate::leaf::Profile::named("x"), None, [0; 32]).err(),
+        Some(crate::group::JoinError::Link)
+    );
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn a_founder_who_comes_in_later_is_a_host() {
     let seed = world.seed();
     let profile = crate::leaf::Profile::named("founder's phone");
     let key = world.room.founder.clone();
-    let mut joining = [Joining::new(seed, world.lobby(), profile, Some(&key)).expect("a joiner")];
+    let mut joining = [Joining::new(seed, world.lobby(), profile, Some(&key), [0; 32]).expect("a joiner")];
     let phone = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
     assert!(guests[0].is_host(phone[0].me()));
     assert!(!guests[0].is_host(guests[0].me()));
@@ -340,7 +343,7 @@ fn a_false_word_of_the_founder_makes_no_host() {
     let seed = world.seed();
     let forged = conclave_federation::proof::SigningKey::from_seed([77; 32]);
     let profile = crate::leaf::Profile::named("founder");
-    let mut joining = [Joining::new(seed, world.lobby(), profile, Some(&forged)).expect("a joiner")];
+    let mut joining = [Joining::new(seed, world.lobby(), profile, Some(&forged), [0; 32]).expect("a joiner")];
     let fake = world.admit(&mut founder, &mut [&mut guests[0]], &mut joining);
     assert_agree(&[&founder, &guests[0], &fake[0]]);
     assert!(!guests[0].is_host(fake[0].me()) && !fake[0].is_host(fake[0].me()));
@@ -349,7 +352,7 @@ fn a_false_word_of_the_founder_makes_no_host() {
 #[test]
 fn a_path_that_one_member_cannot_open_is_a_fault_for_them_alone_and_a_swap_mends_it() {
     let (mut world, mut founder, mut guests) = World::call(25, 3);
-    let built = founder.build(Work::Reap(vec![leaf_named(&founder, "guest 2")])).expect("a commit");
+    let built = founder.build(Work::Reap { leaves: vec![leaf_named(&founder, "guest 2")], votes: Vec::new() }).expect("a commit");
     let mut victim = guests.remove(1);
     victim.provider.lose_keys();
     world.commit(&mut founder, &mut [&mut guests[0]], &built);
@@ -364,7 +367,7 @@ fn a_path_that_one_member_cannot_open_is_a_fault_for_them_alone_and_a_swap_mends
 #[test]
 fn a_host_who_comes_back_under_another_name_is_still_one_and_others_still_come_in() {
     let (mut world, mut founder, mut guests) = World::call(26, 2);
-    let built = guests[0].build(Work::Reap(vec![Leaf(0)])).expect("a commit");
+    let built = guests[0].build(Work::Reap { leaves: vec![Leaf(0)], votes: Vec::new() }).expect("a commit");
     let (first, second) = guests.split_at_mut(1);
     world.commit(&mut first[0], &mut [&mut second[0]], &built);
     assert!(applied(founder.process(&world.hub.last())).removed_me);

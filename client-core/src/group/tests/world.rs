@@ -98,7 +98,7 @@ pub(super) fn applied(outcome: Outcome) -> Applied {
 
 pub(super) fn skipped(outcome: Outcome) -> Skip {
     match outcome {
-        Outcome::Skipped(skip) => skip,
+        Outcome::Skipped { skip, .. } => skip,
         other => panic!("not skipped: {other:?}"),
     }
 }
@@ -119,9 +119,11 @@ impl World {
         let founding = Founding {
             record: room.record.clone(),
             link: room.link.clone(),
-            access: room.access.clone(),
+            access: None,
+            retired: Vec::new(),
             instance,
             profile: Profile::named("founder"),
+            commitment: [1; 32],
             founder: Some(room.founder.clone()),
             title: "title".to_owned(),
             mode,
@@ -148,16 +150,18 @@ impl World {
 
     pub(super) fn lobby(&self) -> Lobby {
         Lobby {
-            record: self.room.record.clone(),
+            record: self.hub.record.clone(),
+            call: self.hub.call.clone(),
             link: self.room.link.clone(),
             instance: Instance(1),
             group: self.group_id.clone(),
+            seq: u64::try_from(self.hub.entries.len()).expect("few"),
         }
     }
 
     pub(super) fn joiner(&mut self, name: &str) -> Joining {
         let seed = self.seed();
-        Joining::new(seed, self.lobby(), Profile::named(name), None).expect("a joiner")
+        Joining::new(seed, self.lobby(), Profile::named(name), None, [2; 32]).expect("a joiner")
     }
 
     /// Lets them all in by one commit of `by`; everybody else follows.
