@@ -9,6 +9,7 @@ use crate::{
     config::{self, Loaded, Sources, values::HostPort},
     failure::Failure,
     init::{self, Init},
+    orders::{self, Wanted},
     server::{self, Readiness},
     web,
 };
@@ -54,6 +55,46 @@ enum Command {
     Init(NewRelay),
     /// Sign a new descriptor after the operator's name or the relay's addresses were changed in the configuration.
     Sign(Sign),
+    /// Close, reopen or list rooms of the relay that runs with this configuration. Nobody can look inside: closing goes by the id.
+    #[command(subcommand)]
+    Room(Room),
+}
+
+#[derive(Debug, Subcommand)]
+enum Room {
+    /// End a room's call and refuse the room from now on, until it is reopened; survives restarts.
+    Close {
+        /// The room's id, 32 hexadecimal digits, or at least 8 of its first digits.
+        #[arg(value_name = "ID")]
+        room: String,
+        /// Why: shown to everybody who is refused, with operator.contact, and logged. At most 120 bytes.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        source: Source,
+        /// Print the answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Serve a closed room again.
+    Reopen {
+        /// The room's id, or at least 8 of its first digits.
+        #[arg(value_name = "ID")]
+        room: String,
+        #[command(flatten)]
+        source: Source,
+        /// Print the answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All rooms here and all that are closed: id, role, number of the call, clients of this relay.
+    List {
+        #[command(flatten)]
+        source: Source,
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +166,15 @@ fn obey<O: Observer + 'static>(cli: Cli, observer: O) -> Result<(), Failure> {
         Some(Command::Sign(sign)) => {
             let loaded = load(sign.source)?;
             print!("{}", init::sign(&loaded, sign.operator_key.as_deref())?);
+            Ok(())
+        }
+        Some(Command::Room(room)) => {
+            let (wanted, source, json) = match room {
+                Room::Close { room, reason, source, json } => (Wanted::Close { room, reason }, source, json),
+                Room::Reopen { room, source, json } => (Wanted::Reopen { room }, source, json),
+                Room::List { source, json } => (Wanted::List {}, source, json),
+            };
+            print!("{}", orders::ask::ask(&load(source)?.settings.relay.data_dir, &wanted, json)?);
             Ok(())
         }
         None => {

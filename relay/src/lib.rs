@@ -7,6 +7,7 @@
 //!            keys       +--> store: a thread, the only one that knows the disk
 //!                       +--> web: a thread, the page, the signed document, TLS and WebSocket
 //!                       +--> admin: a thread, /metrics /healthz /readyz  <-- metrics: the names
+//!                       +--> orders: data/admin.sock, on the loop's runtime  <-- room close, reopen, list
 //!                       +--> shard: the loop; driver, machine, store answers, signals
 //! ```
 //!
@@ -35,6 +36,7 @@ pub mod init;
 pub mod keys;
 pub mod logging;
 pub mod metrics;
+pub mod orders;
 pub mod server;
 mod shard;
 pub mod store;

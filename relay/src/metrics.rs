@@ -173,6 +173,9 @@ fn rooms(out: &mut Families, stats: &Stats) {
         "Rooms here, ordered or followed.",
         &[(&[("role", "hub")], stats.rooms_hub), (&[("role", "follower")], followed)],
     );
+    out.gauge("rooms_closed", "Rooms that the operator has closed.", &[(&[], stats.rooms_closed)]);
+    out.counter("rooms_closed_total", "Rooms closed by the operator.", &[(&[], stats.rooms_closed_total)]);
+    out.counter("rooms_reopened_total", "Rooms opened again by the operator.", &[(&[], stats.rooms_reopened_total)]);
     out.gauge("attachments", "Clients attached, counted once for each room they are in.", &[(&[], stats.attached)]);
     let class = |name, count| (vec![("class", name)], count);
     out.gauges(

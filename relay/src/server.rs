@@ -25,7 +25,8 @@ use crate::{
     init::{self, Identity},
     keys, logging,
     metrics::Exporter,
-    shard::{Carried, Shard, Signals},
+    orders::desk,
+    shard::{Carried, Orders, Shard, Signals},
     store::{self, Opened, Store},
     web::{self, counts::Counts},
 };
@@ -76,13 +77,16 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
 
     // 3. The store, which locks the data folder: a second process on the same folder ends here, before it could answer for
     //    the first one. No port is open yet, so nobody waits for a store that is still being read.
-    let Opened { store, restored, answers } = Store::open(&store::Options {
+    let Opened { store, restored, closures, answers } = Store::open(&store::Options {
         folder: settings.relay.data_dir.clone(),
         relay,
         durability: settings.store.durability,
         cache: settings.store.cache.0,
         unix_ms: unix_ms(),
     })?;
+
+    // The folder is ours, so a socket that lies in it is nobody's.
+    let desk = desk::bind(&settings.relay.data_dir)?;
 
     // 4. The operator's window: in use by another process is found while nobody has been told that we are there.
     let window = admin::bind(settings.metrics.listen)?;
@@ -128,7 +132,7 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
         policy: policy(settings),
         limits,
     };
-    let node = Node::new(config, keys::random()?, restored);
+    let node = Node::new(config, keys::random()?, restored).remembering(&settings.operator.contact, closures);
 
     // 8. Signals, before anybody could send one that means an orderly end.
     let signals = Signals::listen()?;
@@ -141,6 +145,10 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
     let counted = prepared.is_some().then(|| Arc::clone(&counts));
     board.beat();
     let admin = window.serve(Arc::clone(&board), Exporter::new(named, store.health(), counted), ask)?;
+
+    // The operator's desk. Orders wait for the loop, which begins in a moment.
+    let (give, orders) = mpsc::channel(desk::WAITING);
+    runtime.spawn(desk.serve(give));
 
     // 10. The door for browsers. What comes through it waits for the loop, which begins in a moment.
     let (waiting, sockets) = mpsc::channel(web::WAITING);
@@ -155,7 +163,8 @@ fn start<O: Observer + 'static>(loaded: &Loaded, readiness: Readiness, observer:
     drop(inside);
     let driver = Driver::observed(endpoint, observer);
     let (unknown, carried) = (BTreeSet::new(), Carried::default());
-    let shard = Shard { node, driver, store, answers, asks, sockets, board, signals, carried, unknown };
+    let orders = Orders::new(orders);
+    let shard = Shard { node, driver, store, answers, asks, orders, sockets, board, signals, carried, unknown };
     let ended = runtime.block_on(shard.run());
     // The sessions over TCP have heard by now why they end.
     if let Some(web) = web {

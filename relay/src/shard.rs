@@ -21,10 +21,14 @@ use std::{
 
 use conclave_federation::io::{Machine, Net, Output, SessionKey, Side, StreamKind};
 use conclave_quic::{Driver, Observer, Transport, tcp::Pipe};
-use conclave_relay_core::{Input, Node, node, stats::Kind};
+use conclave_relay_core::{
+    Input, Node, OrderKey, node,
+    order::{Obeyed, OrderError},
+    stats::Kind,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
@@ -33,6 +37,7 @@ use crate::{
     failure::Failure,
     keys,
     metrics::{Snapshot, TransportCount},
+    orders::desk::Given,
     store::{Answer, Store},
 };
 
@@ -49,6 +54,8 @@ pub(crate) struct Shard<O: Observer> {
     pub(crate) store: Store,
     pub(crate) answers: mpsc::Receiver<Answer>,
     pub(crate) asks: mpsc::Receiver<Ask>,
+    /// The operator's orders.
+    pub(crate) orders: Orders,
     /// Accepted by the web side; they become sessions here.
     pub(crate) sockets: mpsc::Receiver<Pipe>,
     pub(crate) board: Arc<Board>,
@@ -58,6 +65,33 @@ pub(crate) struct Shard<O: Observer> {
     /// Accepted sessions of which nobody knows yet whether a client or a relay is at the other end; as many as there are
     /// openings under way.
     pub(crate) unknown: BTreeSet<SessionKey>,
+}
+
+/// Orders that come, and those whose outcome is awaited; both bounded by the connections at the desk.
+pub(crate) struct Orders {
+    given: mpsc::Receiver<Given>,
+    begun: BTreeMap<OrderKey, oneshot::Sender<Result<Obeyed, OrderError>>>,
+    next: u64,
+}
+
+impl Orders {
+    pub(crate) const fn new(given: mpsc::Receiver<Given>) -> Self {
+        Self { given, begun: BTreeMap::new(), next: 0 }
+    }
+
+    fn begin(&mut self, outcome: oneshot::Sender<Result<Obeyed, OrderError>>) -> OrderKey {
+        let key = OrderKey(self.next);
+        self.next += 1;
+        self.begun.insert(key, outcome);
+        key
+    }
+
+    fn end(&mut self, key: OrderKey, result: Result<Obeyed, OrderError>) {
+        if let Some(outcome) = self.begun.remove(&key) {
+            // Whoever ordered may have gone; it is done all the same.
+            let _ = outcome.send(result);
+        }
+    }
 }
 
 /// The operator's wish that the relay ends.
@@ -113,6 +147,10 @@ impl<O: Observer> Shard<O> {
                 Some(ask) = self.asks.recv() => {
                     // Whoever asked may have gone.
                     let _ = ask.send(self.snapshot());
+                }
+                Some((order, outcome)) = self.orders.given.recv() => {
+                    let key = self.orders.begin(outcome);
+                    self.handle(Input::Order { key, order });
                 }
                 () = self.signals.next() => {
                     if asked {
@@ -181,6 +219,7 @@ impl<O: Observer> Shard<O> {
                         self.handle(Input::Stored { key, result: Err(failed) });
                     }
                 }
+                Output::Do(node::Output::Obeyed { key, result }) => self.orders.end(key, result),
                 Output::Do(node::Output::Stopped) => return None,
                 Output::Wait(until) => {
                     let pause = until.map_or(HEARTBEAT, |until| until.saturating_sub(now.mono)).min(HEARTBEAT);

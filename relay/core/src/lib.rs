@@ -46,6 +46,7 @@ mod fanout;
 pub mod limits;
 mod link;
 pub mod node;
+pub mod order;
 mod relay;
 mod room;
 mod shard;
@@ -54,4 +55,5 @@ mod subscribe;
 mod window;
 
 pub use node::{Config, Input, Node, Output, Peer, Restored, RestoredLog, StoreFailed, StoreKey, StoredEntry, Write};
+pub use order::{Closure, Order, OrderKey};
 pub use stats::Stats;

@@ -149,6 +149,10 @@ pub const MAX_LINK_STATS: usize = 256;
 pub const MAX_EARLY_BYTES: usize = 4 * 1024 * 1024;
 /// See [`MAX_EARLY_BYTES`].
 pub const MAX_EARLY_OBJECTS: usize = 4_096;
+/// A hub's word that a room is closed is passed on to our clients this long without asking it again.
+pub const CLOSED_ELSEWHERE: Duration = Duration::from_secs(10);
+/// Rooms of which that is remembered at once; of further ones the hub is asked each time.
+pub const MAX_CLOSED_ELSEWHERE: usize = 1_024;
 /// How often blocked subscribers are looked at for age.
 pub const EGRESS_TICK: Duration = Duration::from_millis(50);
 /// How often rooms are looked at for what has run out.

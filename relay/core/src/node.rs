@@ -15,6 +15,7 @@ use conclave_federation::{
 use crate::{
     between::{ToRelay, ToShard},
     limits::Limits,
+    order::{Closure, Obeyed, Order, OrderError, OrderKey},
     relay::Relay,
     shard::Shard,
     stats::{Kind, Stats},
@@ -89,6 +90,10 @@ pub enum Write {
         /// What to keep.
         entry: StoredEntry,
     },
+    /// Keep that this room is closed, and why.
+    Close(Closure),
+    /// Keep that it is open again.
+    Reopen(RoomId),
     /// Drop the log of this call.
     Forget {
         /// The room.
@@ -118,6 +123,13 @@ pub enum Input {
         /// What became of it.
         result: Result<(), StoreFailed>,
     },
+    /// The operator orders something, answered by [`Output::Obeyed`].
+    Order {
+        /// Names the order.
+        key: OrderKey,
+        /// The order.
+        order: Order,
+    },
     /// The operator wants it to end: all sessions are closed with a reason, then comes [`Output::Stopped`].
     Shutdown,
 }
@@ -138,6 +150,13 @@ pub enum Output {
         key: StoreKey,
         /// The write.
         write: Write,
+    },
+    /// What became of an order.
+    Obeyed {
+        /// Which.
+        key: OrderKey,
+        /// What was done, durably, or why not.
+        result: Result<Obeyed, OrderError>,
     },
     /// Everything is said: the process may end when the network has sent it. Comes once.
     Stopped,
@@ -169,6 +188,13 @@ impl Node {
         let shard = Shard::new(&config);
         let relay = Relay::new(config, seed, restored, &mut down, &mut stats);
         Self { relay, shard, up: VecDeque::new(), down, stats, stop: Stop::No }
+    }
+
+    /// With what the operator decided before: rooms that stay closed, and whom people write to about that.
+    #[must_use]
+    pub fn remembering(mut self, contact: &str, closures: Vec<Closure>) -> Self {
+        self.relay.remember(contact, closures, &mut self.down, &mut self.stats);
+        self
     }
 
     /// What happened so far.
@@ -209,6 +235,7 @@ impl Machine for Node {
             }
             Input::Net(net) => self.shard.handle(now, net, &mut self.up, &mut self.stats, outlet),
             Input::Stored { key, result } => self.relay.on_stored(now, key, result, &mut self.down, &mut self.stats),
+            Input::Order { key, order } => self.relay.order(now, key, order, &mut self.down, &mut self.stats),
             Input::Shutdown => {
                 if self.stop == Stop::No {
                     self.stop = Stop::Wanted;
@@ -230,6 +257,9 @@ impl Machine for Node {
         }
         if let Some((key, write)) = self.relay.next_write() {
             return io::Output::Do(Output::Store { key, write });
+        }
+        if let Some((key, result)) = self.relay.next_obeyed() {
+            return io::Output::Do(Output::Obeyed { key, result });
         }
         if self.stop == Stop::Wanted {
             self.stop = Stop::Told;

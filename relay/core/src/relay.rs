@@ -24,7 +24,8 @@ use crate::{
     limits::{Limits, ROOM_TICK},
     link::{Links, Opened},
     node::{Config, Restored, StoreFailed, StoreKey, Write, earliest},
-    room::{Founding, Job, Room, records::Records},
+    order::{Closure, Obeyed, Order, OrderError, OrderKey},
+    room::{Founding, Job, Room, closed::Closed, records::Records},
     stats::{Limit, Stats},
 };
 
@@ -144,6 +145,10 @@ pub(crate) struct Relay {
     pub(crate) upstreams: BTreeMap<(SessionKey, Alias), (RoomId, TrackId)>,
     /// Upstream subscriptions and announcements to be tried again.
     pub(crate) retries: BTreeSet<(Duration, RoomId, TrackId)>,
+    /// Rooms that an operator closed.
+    pub(crate) closed: Closed,
+    /// What became of the operator's orders.
+    pub(crate) obeyed: VecDeque<(OrderKey, Result<Obeyed, OrderError>)>,
     /// Rooms whose first record is being written.
     pub(crate) founding: BTreeMap<RoomId, Founding>,
     writes: VecDeque<(StoreKey, Write)>,
@@ -163,6 +168,7 @@ impl Relay {
         stats: &mut Stats,
     ) -> Self {
         let id = config.local.descriptor.relay;
+        let operator = config.local.descriptor.operator_name.as_str().to_owned();
         let mut relay = Self {
             id,
             local: config.local,
@@ -178,6 +184,8 @@ impl Relay {
             aliases: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             retries: BTreeSet::new(),
+            closed: Closed::new(&operator, ""),
+            obeyed: VecDeque::new(),
             founding: BTreeMap::new(),
             writes: VecDeque::new(),
             jobs: BTreeMap::new(),
@@ -267,7 +275,8 @@ impl Relay {
         self.gauge(cx);
     }
 
-    fn gauge(&self, cx: &mut Cx<'_>) {
+    pub(crate) fn gauge(&self, cx: &mut Cx<'_>) {
+        cx.stats.rooms_closed = u64::try_from(self.closed.len()).unwrap_or(u64::MAX);
         cx.stats.rooms = u64::try_from(self.rooms.len()).unwrap_or(u64::MAX);
         cx.stats.rooms_hub = u64::try_from(self.rooms.values().filter(|room| room.hub().is_some()).count()).unwrap_or(u64::MAX);
         let attached = self.rooms.values().map(|room| room.attached.len()).sum::<usize>();
@@ -387,6 +396,9 @@ impl Relay {
         if !within {
             return cx.refuse_limit(asker, Limit::Control, Code::RATE, "too many requests in a short time: wait a second");
         }
+        if self.refuse_closed(cx, asker, &request) {
+            return;
+        }
         match (request, link) {
             (Request::Resolve(resolve), _) => self.on_resolve(cx, asker, resolve),
             (Request::PutRecord(put), _) => self.on_put_record(cx, asker, put),
@@ -463,6 +475,26 @@ impl Relay {
             Purpose::Publish(room, track) => self.on_announced(cx, session, (room, track), &answer),
             Purpose::Subscribe(room, track, alias) => self.on_upstream(cx, session, (room, track), alias, &answer),
         }
+    }
+
+    /// What the operator decided before.
+    pub(crate) fn remember(&mut self, contact: &str, closures: Vec<Closure>, down: &mut VecDeque<ToShard>, stats: &mut Stats) {
+        let now = Now { mono: Duration::ZERO, unix_ms: 0 };
+        let cx = &mut Cx { now, down, stats };
+        self.closed = Closed::new(self.local.descriptor.operator_name.as_str(), contact);
+        self.restore_closures(cx, closures);
+    }
+
+    /// The operator orders something.
+    pub(crate) fn order(&mut self, now: Now, key: OrderKey, order: Order, down: &mut VecDeque<ToShard>, stats: &mut Stats) {
+        let cx = &mut Cx { now, down, stats };
+        self.on_order(cx, key, order);
+        self.gauge(cx);
+    }
+
+    /// What became of an order.
+    pub(crate) fn next_obeyed(&mut self) -> Option<(OrderKey, Result<Obeyed, OrderError>)> {
+        self.obeyed.pop_front()
     }
 
     /// The store confirmed a write, or could not do it.

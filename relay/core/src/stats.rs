@@ -268,6 +268,12 @@ pub struct Stats {
     pub rooms: u64,
     /// Gauge: of these, ordered here.
     pub rooms_hub: u64,
+    /// Gauge: rooms that the operator closed.
+    pub rooms_closed: u64,
+    /// Closures, without those that only changed the reason.
+    pub rooms_closed_total: u64,
+    /// Closures taken back.
+    pub rooms_reopened_total: u64,
     /// Gauge: clients attached, counted once for each room they are in.
     pub attached: u64,
     /// Gauge: tracks that have a publisher or a subscriber here.
@@ -333,6 +339,9 @@ impl Default for Stats {
             refused: BTreeMap::new(),
             rooms: 0,
             rooms_hub: 0,
+            rooms_closed: 0,
+            rooms_closed_total: 0,
+            rooms_reopened_total: 0,
             attached: 0,
             tracks: PerClass::default(),
             subscriptions: PerKind::default(),

@@ -234,6 +234,7 @@ impl Relay {
         answer: &Answer,
     ) {
         let Some(session) = session else { return };
+        let is_hub = self.is_hub_link(id, session);
         let known = self.rooms.get_mut(&id).and_then(|room| room.tracks.get_mut(&track)).filter(|known| known.alias == alias);
         let known = known.filter(|known| matches!(known.source, Source::Upstream(_, Stage::Asked(link)) if link == session));
         match (known, answer) {
@@ -261,6 +262,9 @@ impl Relay {
                 if self.is_asked(id, track, alias) {
                     self.end_track(cx, id, track);
                 }
+            }
+            (Some(_), Answer::Refused(refusal)) if refusal.code == Code::CLOSED && is_hub => {
+                self.on_closed_at_hub(cx, id, refusal.words.as_str());
             }
             (Some(known), answer) => {
                 let code = if let Answer::Refused(refusal) = answer { refusal.code } else { Code::VIOLATION };

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use conclave_federation::limits::{MAX_ADDRESSES, MAX_OPERATOR_NAME};
 
+use conclave_relay_core::order::MAX_CONTACT;
+
 use super::settings::{Policy, Settings, Web};
 
 /// Peers that are dialled and kept up.
@@ -22,6 +24,13 @@ pub(super) fn check(settings: &Settings) -> Vec<(String, String)> {
     }
     if settings.operator.name.len() > MAX_OPERATOR_NAME {
         add("operator.name", format!("the operator's name is longer than {MAX_OPERATOR_NAME} bytes: choose a shorter one"));
+    }
+    let contact = &settings.operator.contact;
+    if contact.len() > MAX_CONTACT || contact.chars().any(char::is_control) {
+        add(
+            "operator.contact",
+            format!("has to be at most {MAX_CONTACT} bytes without control characters: people read it in one sentence"),
+        );
     }
     if settings.relay.addresses.is_empty() {
         add(

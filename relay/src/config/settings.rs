@@ -71,13 +71,15 @@ impl Default for Relay {
 pub struct Operator {
     /// What people see; means nothing to machines. Signed into the descriptor.
     pub name: String,
+    /// Where people write to whose room was closed: an address or a URL; empty: they are only told the name.
+    pub contact: String,
     /// The operator's secret key. Only `sign` reads it; keep it on another machine if you can.
     pub key: PathBuf,
 }
 
 impl Default for Operator {
     fn default() -> Self {
-        Self { name: String::new(), key: "operator.key".into() }
+        Self { name: String::new(), contact: String::new(), key: "operator.key".into() }
     }
 }
 

@@ -16,6 +16,8 @@ use std::{
 
 use conclave_federation::{id::RoomId, record::RoomRecord, wire::Wire};
 
+use conclave_relay_core::Closure;
+
 use super::{
     Durability, Write,
     layout::{self, Call, ChunkKey},
@@ -68,6 +70,7 @@ pub(super) struct Disk {
     records: sled::Tree,
     instances: sled::Tree,
     dropped: sled::Tree,
+    closed: sled::Tree,
     data: File,
     durability: Durability,
 }
@@ -91,6 +94,7 @@ impl Disk {
             records: db.open_tree("records")?,
             instances: db.open_tree("instances")?,
             dropped: db.open_tree("dropped")?,
+            closed: db.open_tree("closed")?,
             data: File::open(folder.join("db"))?,
             db,
             durability,
@@ -135,6 +139,12 @@ impl Disk {
                     batch.insert(&key, value);
                 }
                 self.log.apply_batch(batch)?;
+            }
+            Write::Close(closure) => {
+                self.closed.insert(closure.room.as_bytes(), layout::closure_value(closure))?;
+            }
+            Write::Reopen(room) => {
+                self.closed.remove(room.as_bytes())?;
             }
             Write::Forget { room, instance } => self.forget(Call { room: *room, instance: *instance })?,
         }
@@ -240,6 +250,17 @@ impl Disk {
     pub(super) fn instance(&self, room: RoomId) -> Result<Option<u32>, DiskError> {
         let stored = self.instances.get(room.as_bytes())?;
         Ok(stored.and_then(|bytes| <[u8; 4]>::try_from(bytes.as_ref()).ok()).map(u32::from_be_bytes))
+    }
+
+    /// All rooms that the operator closed.
+    pub(super) fn closures(&self) -> impl Iterator<Item = Result<Closure, DiskError>> + '_ {
+        self.closed.iter().filter_map(|item| match item {
+            Err(error) => Some(Err(error.into())),
+            Ok((key, value)) => {
+                let room = RoomId::new(<[u8; 16]>::try_from(key.as_ref()).ok()?);
+                Some(Ok(layout::closure(room, &value)))
+            }
+        })
     }
 
     /// All rooms' records; `None` for one that cannot be read.

@@ -5,6 +5,7 @@
 //!   records    room 16                                 ->  the newest record
 //!   instances  room 16                                 ->  the highest instance ever begun, 4 bytes
 //!   dropped    room 16 ‖ instance 4                    ->  1: being deleted; 2: damaged, kept for a look, never read
+//!   closed     room 16                                 ->  since when, 8 bytes of milliseconds; the operator's reason
 //!   meta       "format"                                ->  this layout's version
 //! ```
 //!
@@ -22,6 +23,8 @@ use conclave_federation::{
         message::{Entry, EntryHeader},
     },
 };
+
+use conclave_relay_core::{Closure, order::MAX_REASON};
 
 use super::StoredEntry;
 
@@ -155,6 +158,21 @@ impl Joiner {
         let entry = Entry::decode(&rest.slice(..length)).map_err(|_| Damage::Unreadable)?;
         Ok(StoredEntry { entry, welcome: rest.slice(length..) })
     }
+}
+
+/// A closure as it is kept.
+pub(super) fn closure_value(closure: &Closure) -> Vec<u8> {
+    let mut value = closure.since.to_be_bytes().to_vec();
+    value.extend_from_slice(closure.reason.as_bytes());
+    value
+}
+
+/// A closure as it was kept. A room stays closed even if nobody can read why.
+pub(super) fn closure(room: RoomId, value: &[u8]) -> Closure {
+    let (since, reason) =
+        value.split_first_chunk::<8>().map_or((0, value), |(since, reason)| (u64::from_be_bytes(*since), reason));
+    let reason = std::str::from_utf8(reason).ok().filter(|reason| (1..=MAX_REASON).contains(&reason.len()));
+    Closure { room, since, reason: reason.unwrap_or("the stored reason cannot be read").to_owned() }
 }
 
 /// What is wrong with a stored log.

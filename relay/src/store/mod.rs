@@ -26,7 +26,7 @@ use std::{
 };
 
 use conclave_federation::id::RelayId;
-use conclave_relay_core::{Restored, RestoredLog, StoreFailed, StoreKey, StoredEntry, Write};
+use conclave_relay_core::{Closure, Restored, RestoredLog, StoreFailed, StoreKey, StoredEntry, Write};
 use tokio::sync::mpsc;
 
 use self::disk::{Disk, DiskError};
@@ -57,6 +57,8 @@ pub struct Opened {
     pub store: Store,
     /// What it remembered.
     pub restored: Vec<Restored>,
+    /// Rooms that the operator closed.
+    pub closures: Vec<Closure>,
     /// What became of the writes.
     pub answers: mpsc::Receiver<Answer>,
 }
@@ -158,11 +160,13 @@ impl Store {
         let explain = |error: DiskError| explain(&folder, &error);
         let disk = writer::guarded(|| Disk::open(&folder, options.cache, options.durability)).map_err(explain)?;
         let (restored, found) = writer::guarded(|| restore::restore(&disk, options.relay, options.unix_ms)).map_err(explain)?;
+        let closures: Vec<_> = writer::guarded(|| disk.closures().collect()).map_err(explain)?;
         tracing::info!(
             rooms = found.rooms,
             entries = found.entries,
             expired = found.expired,
             damaged = found.damaged,
+            closed = closures.len(),
             "the store is open"
         );
 
@@ -182,7 +186,7 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || writer.run(disk))
             .map_err(|error| Failure::Runtime(format!("the system gives no thread for the store: {error}")))?;
-        Ok(Opened { store: Self { jobs, thread, health, _lock: lock }, restored, answers })
+        Ok(Opened { store: Self { jobs, thread, health, _lock: lock }, restored, closures, answers })
     }
 
     /// Hands a write over; never waits.

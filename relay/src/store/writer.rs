@@ -117,7 +117,7 @@ impl Writer {
                 self.health.failed();
                 self.unconfirmed.extend(jobs.iter().filter_map(|job| match &job.write {
                     Write::Append { room, instance, seq, .. } => Some((Call { room: *room, instance: *instance }, *seq)),
-                    Write::Record(_) | Write::Forget { .. } => None,
+                    Write::Record(_) | Write::Close(_) | Write::Reopen(_) | Write::Forget { .. } => None,
                 }));
                 for job in jobs {
                     self.answer(&job, Err(()));

@@ -93,6 +93,8 @@ async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>
             match node.poll(now, &mut driver) {
                 Output::Dial(dial) => driver.dial(dial),
                 Output::Do(Wish::Store { key, .. }) => stored.push_back(key),
+                // Nobody orders anything here.
+                Output::Do(Wish::Obeyed { .. }) => {}
                 Output::Do(Wish::Stopped) => {
                     driver.drained(Duration::from_secs(1)).await;
                     return;

@@ -395,6 +395,8 @@ impl World {
         match node.poll(clock, &mut self.net.outlet(host)) {
             Output::Dial(dial) => self.net.dial(host, &dial),
             Output::Do(node::Output::Store { key, write }) => self.store(number, key, write),
+            // Nobody orders anything here.
+            Output::Do(node::Output::Obeyed { .. }) => {}
             Output::Do(node::Output::Stopped) => {
                 let life = self.relays[number].life;
                 self.after(LAST_WORDS, What::Ended { relay: number, life });
@@ -446,7 +448,7 @@ impl World {
                 self.check.note(Rule::OneHistory, outcome);
             }
             Some(Write::Forget { room, instance }) => self.check.logs.on_forgotten(room, instance),
-            Some(Write::Record(_)) | None => {}
+            Some(Write::Record(_) | Write::Close(_) | Write::Reopen(_)) | None => {}
         }
         let now = self.now;
         let relay = &mut self.relays[number];

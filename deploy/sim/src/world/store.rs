@@ -77,6 +77,8 @@ impl Store {
             Write::Append { room, instance, seq, entry } => {
                 self.logs.entry((room, instance)).or_default().insert(seq, entry);
             }
+            // Nobody orders anything here.
+            Write::Close(_) | Write::Reopen(_) => {}
             Write::Forget { room, instance } => {
                 self.logs.remove(&(room, instance));
             }

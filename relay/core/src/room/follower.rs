@@ -206,7 +206,7 @@ impl Relay {
         before.is_none_or(|expires| !admit::is_alive(cx.now, expires))
     }
 
-    fn is_hub_link(&self, id: RoomId, link: SessionKey) -> bool {
+    pub(crate) fn is_hub_link(&self, id: RoomId, link: SessionKey) -> bool {
         let hub = self.rooms.get(&id).filter(|room| room.hub().is_none()).and_then(Room::hub_relay);
         hub.is_some() && self.members.get(&link).and_then(crate::relay::Member::link) == hub
     }
@@ -217,6 +217,9 @@ impl Relay {
         let hub = self.members.get(&link).and_then(crate::relay::Member::link);
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.presented.remove(&link);
+        if refusal.code == Code::CLOSED && room.hub().is_none() && room.hub_relay() == hub {
+            return self.on_closed_at_hub(cx, id, refusal.words.as_str());
+        }
         let is_over = matches!(refusal.code, Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM | Code::STALE_GENERATION);
         if is_over && room.hub().is_none() && room.hub_relay() == hub {
             // The call is over at its hub: clients see their subscriptions end and ask again.

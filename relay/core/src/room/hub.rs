@@ -12,7 +12,7 @@ use conclave_federation::{
     wire::{
         Blob, Wire,
         code::Code,
-        message::{Admitted, Answer, Append, Entry, EntryKind, HubHead, Join, Resolved},
+        message::{Admitted, Answer, Append, Entry, EntryKind, HubHead, Join, Refusal, Resolved},
         object::{Knock, ObjectHeader},
     },
 };
@@ -219,7 +219,7 @@ impl Relay {
     }
 
     /// Ends a call: its tracks, its attachments, its open requests.
-    fn end_call(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+    pub(crate) fn end_call(&mut self, cx: &mut Cx<'_>, id: RoomId) {
         self.clear_room(cx, id);
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
         hub.log = None;
@@ -362,7 +362,12 @@ impl Relay {
     /// What the store was writing for a room is durable, or was not written.
     pub(crate) fn on_written(&mut self, cx: &mut Cx<'_>, id: RoomId, result: Result<(), StoreFailed>) {
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
-        match (hub.writing.take(), result) {
+        let writing = hub.writing.take();
+        if let Some(refusal) = self.refusal_of_closed(cx, id) {
+            return self.on_written_in_closed(cx, id, writing, refusal, result.is_ok());
+        }
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        match (writing, result) {
             (None, _) => {}
             (Some(Writing::Append(asker, append, entry)), Ok(())) => self.on_durable(cx, id, asker, &append, &entry),
             (Some(Writing::Record(asker, record)), Ok(())) => {
@@ -379,6 +384,42 @@ impl Relay {
             }
         }
         self.write_next(cx, id);
+    }
+
+    /// The room was closed meanwhile. A record is kept all the same, for when it is reopened.
+    fn on_written_in_closed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: RoomId,
+        writing: Option<Writing>,
+        refusal: Refusal,
+        is_durable: bool,
+    ) {
+        let asker = match writing {
+            None => return,
+            Some(Writing::Append(asker, append, _)) => {
+                if is_durable {
+                    self.drop_written(id, append.header.kind, append.header.instance);
+                }
+                asker
+            }
+            Some(Writing::Record(asker, record)) => {
+                if is_durable && let Some(room) = self.rooms.get_mut(&id) {
+                    room.record = *record;
+                }
+                asker
+            }
+        };
+        cx.answer(asker, Answer::Refused(refusal));
+    }
+
+    /// What waits for its turn at the store in a room that was closed.
+    pub(crate) fn refuse_waiting(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(refusal) = self.refusal_of_closed(cx, id) else { return };
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+        for Work::Append(asker, _) | Work::Record(asker, _) in std::mem::take(&mut hub.waiting) {
+            cx.answer(asker, Answer::Refused(refusal.clone()));
+        }
     }
 
     fn on_durable(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, append: &Append, entry: &Entry) {

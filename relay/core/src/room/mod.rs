@@ -1,5 +1,6 @@
 //! A room here: who is attached, which relays have shown a capability for it, what is published in it.
 
+pub(crate) mod closed;
 pub(crate) mod directory;
 mod follower;
 pub(crate) mod hub;
@@ -34,6 +35,7 @@ use crate::{
     between::ToShard,
     limits::LOST_GRACE,
     node::StoreFailed,
+    order::{Closure, OrderKey},
     relay::{Asker, Cx, Relay, Who},
     stats::Limit,
     subscribe::{Source, Track},
@@ -81,12 +83,16 @@ pub(crate) struct Room {
 }
 
 /// A write whose confirmation is awaited.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Job {
     /// The first record of a room.
     Founding(RoomId),
     /// The one write of a room.
     Room(RoomId),
+    /// The operator closes a room.
+    Closing(OrderKey, Box<Closure>),
+    /// The operator reopens one.
+    Reopening(OrderKey, RoomId),
     /// A log that nobody needs; failure leaves it to the next start.
     Forgotten,
 }
@@ -170,6 +176,8 @@ impl Relay {
                 }
             }
             Job::Room(room) => self.on_written(cx, room, result),
+            Job::Closing(order, closure) => self.on_closing(cx, order, *closure, result),
+            Job::Reopening(order, room) => self.on_reopening(cx, order, room, result),
             Job::Forgotten => {}
         }
     }
@@ -231,6 +239,8 @@ impl Relay {
     ) {
         let id = attach.room;
         let Some(link) = session else { return cx.answer(asker, answer) };
+        let answer = self.refusal_of_closed(cx, id).map_or(answer, Answer::Refused);
+        self.closed.learn(id, cx.now.mono, &answer);
         if answer != Answer::Done(()) {
             cx.answer(asker, answer);
             // Somebody before them was let in, and did not wait for it.

@@ -1,6 +1,7 @@
 //! Whole relays against scripted clients and each other, in one thread and without a socket.
 
 mod bounds;
+mod closing;
 mod links;
 mod media;
 mod room;

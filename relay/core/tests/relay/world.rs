@@ -23,7 +23,10 @@ use conclave_federation::{
     },
 };
 use conclave_relay_core::{
-    Config, Input, Node, Output, Peer, Restored, RestoredLog, Stats, StoreFailed, StoreKey, StoredEntry, Write, limits::Limits,
+    Closure, Config, Input, Node, Order, OrderKey, Output, Peer, Restored, RestoredLog, Stats, StoreFailed, StoreKey,
+    StoredEntry, Write,
+    limits::Limits,
+    order::{Obeyed, OrderError},
 };
 
 pub(crate) const UNIX: u64 = 1_900_000_000_000;
@@ -285,6 +288,9 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) held: VecDeque<(usize, StoreKey, Write)>,
     pub(crate) writes: Vec<(usize, Write)>,
+    /// What became of orders.
+    orders: u64,
+    pub(crate) obeyed: BTreeMap<OrderKey, Result<Obeyed, OrderError>>,
     /// Pairs that cannot reach each other.
     pub(crate) unreachable: BTreeSet<(usize, usize)>,
     /// By how much the wall clock was set back, milliseconds.
@@ -335,6 +341,8 @@ impl World {
             store: Store::Works,
             held: VecDeque::new(),
             writes: Vec::new(),
+            orders: 0,
+            obeyed: BTreeMap::new(),
             unreachable: BTreeSet::new(),
             clock_back: 0,
         };
@@ -377,6 +385,7 @@ impl World {
                         Store::Fails => self.confirm(at, key, Err(StoreFailed { words: "the disk is full: make room".into() })),
                     }
                 }
+                Io::Do(Output::Obeyed { key, result }) => drop(self.obeyed.insert(key, result)),
                 Io::Do(Output::Stopped) => self.relays[at].stopped += 1,
                 Io::Wait(wait) => {
                     self.relays[at].wait = wait;
@@ -664,9 +673,30 @@ impl World {
         }
         self.wires.queue.retain(|(place, _)| *place != At::Relay(at));
         let restored = self.restored(at);
-        self.relays[at].node = Node::new(config(at, peers), [10; 32], restored);
+        let closures = self.closures(at);
+        self.relays[at].node = Node::new(config(at, peers), [10; 32], restored).remembering("", closures);
         self.poll(at);
         self.run();
+    }
+
+    /// Orders something, and delivers nothing yet.
+    pub(crate) fn order(&mut self, relay: usize, order: Order) -> OrderKey {
+        self.orders += 1;
+        let key = OrderKey(self.orders);
+        self.input(relay, Input::Order { key, order });
+        key
+    }
+
+    fn closures(&self, at: usize) -> Vec<Closure> {
+        let mut closures = BTreeMap::new();
+        for (_, write) in self.writes.iter().filter(|(relay, _)| *relay == at) {
+            match write {
+                Write::Close(closure) => drop(closures.insert(closure.room, closure.clone())),
+                Write::Reopen(room) => drop(closures.remove(room)),
+                Write::Record(_) | Write::Append { .. } | Write::Forget { .. } => {}
+            }
+        }
+        closures.into_values().collect()
     }
 
     /// What a store would have kept of all its confirmed writes.
@@ -681,7 +711,11 @@ impl World {
                 Write::Append { room, instance, seq, entry } => {
                     rooms.get_mut(&room).expect("a record first").1.entry(instance).or_default().insert(seq, entry);
                 }
-                Write::Forget { room, instance } => drop(rooms.get_mut(&room).expect("a record first").1.remove(&instance)),
+                Write::Close(_) | Write::Reopen(_) => {}
+                // The number of a call outlives its log.
+                Write::Forget { room, instance } => {
+                    drop(rooms.get_mut(&room).expect("a record first").1.insert(instance, BTreeMap::new()));
+                }
             }
         }
         let logs = |logs: Logs| {
