@@ -31,6 +31,13 @@ pub fn init(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
+/// A command that is no relay: its exit code, what it told, and what it complained of.
+pub fn tell(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = command().args(arguments).current_dir(folder).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 /// A relay that said that it is ready.
 pub struct Relay {
     child: Child,

@@ -89,6 +89,8 @@ const fn room_of(request: &Request) -> RoomId {
         Request::Join(join) => join.room,
         Request::Subscribe(subscribe) => subscribe.room,
         Request::Publish(publish) => publish.room,
+        Request::Decline(decline) => decline.room,
+        Request::Stamp(stamp) => stamp.room,
     }
 }
 
