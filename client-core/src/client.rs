@@ -378,6 +378,18 @@ impl Client {
                     Next::Stay
                 });
             }
+            Command::Hide { participant, hidden } => self.with_joined(now, outlet, |joined, ctx| {
+                joined.set_aside(participant, |aside| aside.hidden = hidden, ctx);
+                Next::Stay
+            }),
+            Command::MuteLocally { participant, muted } => self.with_joined(now, outlet, |joined, ctx| {
+                joined.set_aside(participant, |aside| aside.muted = muted, ctx);
+                Next::Stay
+            }),
+            Command::Block { participant, blocked } => self.with_joined(now, outlet, |joined, ctx| {
+                joined.set_aside(participant, |aside| aside.blocked = blocked, ctx);
+                Next::Stay
+            }),
             Command::RequestKeyFrame { participant, track } => self.with_joined(now, outlet, |joined, ctx| {
                 joined.request_key_frame(participant, track, ctx);
                 Next::Stay

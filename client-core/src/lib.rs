@@ -73,6 +73,8 @@ pub mod hpke;
 mod keys;
 pub mod leaf;
 pub mod link;
+pub mod names;
+mod peace;
 pub mod playout;
 pub mod policy;
 mod provider;

@@ -7,6 +7,7 @@ use conclave_federation::proof::VerifyingKey;
 use crate::{
     api::{Departure, Event, Participant, ParticipantId, Presence},
     heartbeat::period,
+    names,
 };
 
 /// Heartbeats that may be missing before somebody turns grey.
@@ -39,6 +40,10 @@ impl Member {
 struct Seat {
     participant: Participant,
     key: VerifyingKey,
+    /// The name as the tree has it.
+    said: String,
+    /// What the eye makes of the name that is shown.
+    skeleton: String,
     /// The last object of theirs that opened: for display.
     heard: Duration,
     /// The last heartbeat that they signed: for removal.
@@ -60,19 +65,27 @@ impl Roster {
         for member in members {
             roster.seat(member, epoch, now, true);
         }
+        roster.compare();
         roster
     }
 
     fn seat(&mut self, member: &Member, epoch: u64, now: Duration, settled: bool) -> Participant {
         let participant = Participant {
             id: member.id(),
-            name: member.name.clone(),
+            name: names::clean(&member.name),
             is_me: member.leaf == self.me,
             host: member.host,
             present: Presence::Here,
             joined_epoch: epoch,
+            colour: names::hue(&member.key),
+            similar_to: None,
+            hidden: false,
+            muted_by_me: false,
+            blocked: false,
         };
-        let seat = Seat { participant: participant.clone(), key: member.key, heard: now, signed: now, settled };
+        let (said, skeleton) = (member.name.clone(), names::skeleton(&participant.name));
+        let participant_of = participant.clone();
+        let seat = Seat { participant: participant_of, key: member.key, said, skeleton, heard: now, signed: now, settled };
         self.seats.insert(member.leaf, seat);
         participant
     }
@@ -98,15 +111,58 @@ impl Roster {
             match self.seats.get_mut(&member.leaf) {
                 None => events.push(Event::ParticipantJoined(self.seat(member, epoch, now, false))),
                 Some(seat) => {
-                    if seat.participant.name != member.name || seat.participant.host != member.host {
-                        seat.participant.name.clone_from(&member.name);
+                    if seat.said != member.name || seat.participant.host != member.host {
+                        if seat.said != member.name {
+                            seat.said.clone_from(&member.name);
+                            seat.name(&member.name);
+                        }
                         seat.participant.host = member.host;
                         events.push(Event::ParticipantChanged(seat.participant.clone()));
                     }
                 }
             }
         }
+        self.tell_similar(&mut events);
         events
+    }
+
+    /// Who has a name like somebody else's: gives those of whom it is news.
+    fn compare(&mut self) -> Vec<u16> {
+        let mut alike: BTreeMap<String, Vec<(u64, u16)>> = BTreeMap::new();
+        for (leaf, seat) in self.seats.iter().filter(|(_, seat)| !seat.skeleton.is_empty()) {
+            alike.entry(seat.skeleton.clone()).or_default().push((seat.participant.joined_epoch, *leaf));
+        }
+        for group in alike.values_mut() {
+            group.sort_unstable();
+        }
+        let ids: BTreeMap<u16, ParticipantId> = self.seats.iter().map(|(leaf, seat)| (*leaf, seat.participant.id)).collect();
+        let mut changed = Vec::new();
+        for (leaf, seat) in &mut self.seats {
+            let group = alike.get(&seat.skeleton).map(Vec::as_slice).unwrap_or_default();
+            let first = group.iter().map(|(_, other)| *other).find(|other| other != leaf);
+            let similar = first.and_then(|first| ids.get(&first).copied());
+            if seat.participant.similar_to != similar {
+                seat.participant.similar_to = similar;
+                changed.push(*leaf);
+            }
+        }
+        changed
+    }
+
+    /// Compares the names, and brings into `events` what came of it.
+    fn tell_similar(&mut self, events: &mut Vec<Event>) {
+        for leaf in self.compare() {
+            let Some(seat) = self.seats.get(&leaf) else { continue };
+            let now = &seat.participant;
+            let told = events.iter_mut().find_map(|event| match event {
+                Event::ParticipantJoined(told) | Event::ParticipantChanged(told) if told.id == now.id => Some(told),
+                _ => None,
+            });
+            match told {
+                Some(told) => told.similar_to = now.similar_to,
+                None => events.push(Event::ParticipantChanged(now.clone())),
+            }
+        }
     }
 
     /// Everybody, in the tree's order.
@@ -241,6 +297,13 @@ impl Roster {
     }
 }
 
+impl Seat {
+    fn name(&mut self, name: &str) {
+        self.participant.name = names::clean(name);
+        self.skeleton = names::skeleton(&self.participant.name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +341,28 @@ mod tests {
         let events = roster.update(&[member(0, 0), member(2, 3), member(5, 2)], 4, Duration::ZERO, |_| Departure::Reaped);
         assert_eq!(words(&events), ["-2 Moved", "+2", "+5"]);
         assert_ne!(roster.id(2), before);
+    }
+
+    #[test]
+    fn whoever_takes_a_name_like_anothers_is_shown_with_it_and_so_is_the_other() {
+        let named = |leaf: u16, name: &str| Member { name: name.to_owned(), ..member(leaf, u8::try_from(leaf).unwrap()) };
+        let alice = named(1, "Alice");
+        let mut roster = Roster::new(0, &[named(0, "Me"), alice.clone()], 1, Duration::ZERO);
+        let fake = named(2, "\u{202e}\u{391}lice ");
+        let events = roster.update(&[named(0, "Me"), alice.clone(), fake.clone()], 2, Duration::ZERO, |_| Departure::Left);
+        let (one, other) = (alice.id(), fake.id());
+        let similar: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::ParticipantJoined(who) | Event::ParticipantChanged(who) => Some((who.id, who.similar_to)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(similar, [(other, Some(one)), (one, Some(other))]);
+        assert_eq!(roster.by_id(other).map(|who| who.name.as_str()), Some("\u{391}lice"), "no override is shown");
+        let events = roster.update(&[named(0, "Me"), fake], 3, Duration::ZERO, |_| Departure::Left);
+        let alone = |event: &Event| matches!(event, Event::ParticipantChanged(who) if who.similar_to.is_none());
+        assert!(events.iter().any(alone), "nobody is mistaken for who has gone");
     }
 
     #[test]

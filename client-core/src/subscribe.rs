@@ -181,6 +181,26 @@ impl Subscriber {
         Event::TrackPublished(remote)
     }
 
+    /// The tracks that a participant claims.
+    pub(crate) fn tracks_of(&self, participant: ParticipantId) -> Vec<TrackId> {
+        self.claims.iter().filter(|(_, claim)| claim.participant == participant).map(|((track, _), _)| *track).collect()
+    }
+
+    /// Follows a track as long as one of those who claim it is wanted, by leaf and whether it is sound: the alias to
+    /// unsubscribe when none is. What waits of it begins anew either way.
+    pub(crate) fn mind(&mut self, now: Duration, track: TrackId, wants: impl Fn(u16, bool) -> bool) -> Option<Alias> {
+        let mut wanted = false;
+        for ((_, leaf), claim) in self.claims.range_mut((track, 0)..=(track, u16::MAX)) {
+            wanted |= wants(*leaf, claim.line.media.is_audio());
+            claim.order = Order::new(Frames::of(&claim.line.media), now);
+        }
+        if wanted {
+            self.wanted.want_media(track, now);
+            return None;
+        }
+        self.wanted.drop_media(track)
+    }
+
     /// Somebody's catalog does not name it any more: the event, and the alias to unsubscribe.
     pub(crate) fn unclaim(&mut self, leaf: u16, track: TrackId) -> Option<(Event, Option<Alias>)> {
         let claim = self.claims.remove(&(track, leaf))?;

@@ -68,7 +68,19 @@ mod tests {
 
     fn somebody() -> Participant {
         let id = ParticipantId::of_leaf(1, &[0; 32]);
-        Participant { id, name: "First".to_owned(), is_me: false, host: true, present: Presence::Here, joined_epoch: 1 }
+        Participant {
+            id,
+            name: "First".to_owned(),
+            is_me: false,
+            host: true,
+            present: Presence::Here,
+            joined_epoch: 1,
+            colour: 7,
+            similar_to: None,
+            hidden: false,
+            muted_by_me: false,
+            blocked: false,
+        }
     }
 
     fn track() -> RemoteTrack {

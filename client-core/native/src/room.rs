@@ -200,6 +200,30 @@ impl Room {
         self.order(Order::Command(Command::Chat { text: text.into() })).await
     }
 
+    /// Receives no pictures of somebody, or receives them again. Nobody is told.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn hide(&self, participant: ParticipantId, hidden: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Hide { participant, hidden })).await
+    }
+
+    /// Receives no sound of somebody, or receives it again. Nobody is told.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn mute_locally(&self, participant: ParticipantId, muted: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::MuteLocally { participant, muted })).await
+    }
+
+    /// Receives nothing of somebody any more: no media, no chat, no reactions; or receives it again. Nobody is told.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn block(&self, participant: ParticipantId, blocked: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Block { participant, blocked })).await
+    }
+
     /// Asks the publisher of a track for a key frame.
     ///
     /// # Errors

@@ -67,7 +67,19 @@ mod tests {
 
     fn somebody(leaf: u16) -> Participant {
         let id = ParticipantId::of_leaf(leaf, &[1; 32]);
-        Participant { id, name: format!("P{leaf}"), is_me: leaf == 0, host: false, present: Presence::Here, joined_epoch: 1 }
+        Participant {
+            id,
+            name: format!("P{leaf}"),
+            is_me: leaf == 0,
+            host: false,
+            present: Presence::Here,
+            joined_epoch: 1,
+            colour: 0,
+            similar_to: None,
+            hidden: false,
+            muted_by_me: false,
+            blocked: false,
+        }
     }
 
     fn joined() -> Event {

@@ -46,6 +46,29 @@ pub enum Command {
         /// Which track.
         track: TrackId,
     },
+    /// Receive no pictures of somebody, or receive them again. Nobody is told; it holds on whatever leaf they sit, for as long as
+    /// this client lives. Answered by [`super::Event::ParticipantChanged`].
+    Hide {
+        /// Of whom.
+        participant: ParticipantId,
+        /// Whether.
+        hidden: bool,
+    },
+    /// Receive no sound of somebody, or receive it again; otherwise as [`Command::Hide`].
+    MuteLocally {
+        /// Of whom.
+        participant: ParticipantId,
+        /// Whether.
+        muted: bool,
+    },
+    /// Receive and be shown nothing of somebody: no media, no chat, no reactions, no request to come in; otherwise as
+    /// [`Command::Hide`].
+    Block {
+        /// Whom.
+        participant: ParticipantId,
+        /// Whether.
+        blocked: bool,
+    },
     /// Let in whoever asks with this request. Hosts only, and needed for old links whatever the mode is.
     Admit {
         /// From [`super::Event::Knock`].

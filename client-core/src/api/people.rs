@@ -15,6 +15,12 @@ impl ParticipantId {
         Self(u32::from(leaf) << 16 | u32::from(u16::from_be_bytes([a, b])))
     }
 
+    /// As [`ParticipantId::get`] gave it.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The leaf's index in the tree.
     #[must_use]
     pub const fn leaf(self) -> u16 {
@@ -40,7 +46,7 @@ impl fmt::Debug for ParticipantId {
 pub struct Participant {
     /// Which one.
     pub id: ParticipantId,
-    /// What they call themselves.
+    /// What they call themselves, on one line and without what would make it read as something else. May be empty.
     pub name: String,
     /// Whether this is us.
     pub is_me: bool,
@@ -50,6 +56,16 @@ pub struct Participant {
     pub present: Presence,
     /// The epoch since which they have been here, as far as we were here ourselves.
     pub joined_epoch: u64,
+    /// A colour for them, as a hue from 0 to 359: of their key, so it stays theirs on every leaf and cannot be chosen.
+    pub colour: u16,
+    /// Somebody else here whose name is equal, or easily taken for theirs; of several the one who came first.
+    pub similar_to: Option<ParticipantId>,
+    /// We receive no pictures of them, by our own [`super::Command::Hide`].
+    pub hidden: bool,
+    /// We receive no sound of them, by our own [`super::Command::MuteLocally`].
+    pub muted_by_me: bool,
+    /// We receive nothing of them, by our own [`super::Command::Block`].
+    pub blocked: bool,
 }
 
 impl fmt::Debug for Participant {

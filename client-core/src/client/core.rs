@@ -22,6 +22,7 @@ use super::{Ask, connection::Open};
 use crate::{
     api::{ClientError, DeclineReason, Event, OpenError, ParticipantId, Profile, Stats, Warning},
     link::Link,
+    peace::Peace,
 };
 
 /// Events that may wait for the application. One that does not listen loses what the network can send without end, oldest
@@ -36,13 +37,14 @@ pub(super) struct Core {
     pub(super) rng: ChaCha20Rng,
     pub(super) profile: Profile,
     pub(super) stats: Stats,
+    pub(super) peace: Peace,
     events: VecDeque<Event>,
     refusals: BTreeMap<OpenError, Duration>,
 }
 
 impl Core {
-    pub(super) const fn new(rng: ChaCha20Rng, profile: Profile, stats: Stats) -> Self {
-        Self { rng, profile, stats, events: VecDeque::new(), refusals: BTreeMap::new() }
+    pub(super) fn new(rng: ChaCha20Rng, profile: Profile, stats: Stats) -> Self {
+        Self { rng, profile, stats, peace: Peace::default(), events: VecDeque::new(), refusals: BTreeMap::new() }
     }
 
     /// Tells the application.

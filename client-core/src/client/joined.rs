@@ -18,6 +18,7 @@ mod hosts;
 mod leave;
 mod membership;
 mod objects;
+mod peace;
 mod say;
 mod tracks;
 
@@ -415,7 +416,10 @@ impl Joined {
     }
 
     /// Tells the application, or keeps it until the whole state has been told.
-    fn tell(&mut self, event: Event, ctx: &mut Ctx<'_, impl Outlet>) {
+    fn tell(&mut self, mut event: Event, ctx: &mut Ctx<'_, impl Outlet>) {
+        if let Event::ParticipantJoined(participant) | Event::ParticipantChanged(participant) = &mut event {
+            peace::decorate(participant, self.roster.key(participant.id.leaf()), &ctx.core.peace);
+        }
         match &mut self.told {
             Told::Yes => ctx.core.tell(event),
             Told::Waiting { events, .. } => match event {
@@ -456,10 +460,14 @@ impl Joined {
             return;
         }
         let Some(me) = self.roster.id(self.me) else { return };
+        let mut roster = self.roster.all();
+        for participant in &mut roster {
+            peace::decorate(participant, self.roster.key(participant.id.leaf()), &ctx.core.peace);
+        }
         let joined = Event::Joined {
             me,
             title: group.state().title.as_str().to_owned(),
-            roster: self.roster.all(),
+            roster,
             tracks: self.subscriber.tracks(),
             epoch: group.epoch(),
             safety_code: group.safety_code().to_string(),

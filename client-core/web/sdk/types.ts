@@ -24,6 +24,14 @@ export interface Participant {
   readonly host: boolean;
   /** False when nothing was heard for a while: shown grey, and gone soon unless it comes back. */
   readonly present: boolean;
+  /** A hue from 0 to 359, made of their key: nobody can choose it, and it stays theirs while they are in the call. */
+  readonly colour: number;
+  /** Somebody else here whose name is equal, or easily taken for theirs: say so beside it. */
+  readonly similarTo?: number;
+  /** We receive no pictures, no sound, or nothing of them, by our own wish. Nobody is told. */
+  readonly hidden: boolean;
+  readonly mutedByMe: boolean;
+  readonly blocked: boolean;
 }
 
 /** A track that somebody else publishes. */

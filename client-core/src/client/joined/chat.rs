@@ -285,10 +285,13 @@ impl Joined {
         }
         let ready = self.chat.order.take(ctx.now.mono, key, message, self.first_epoch);
         // Said by somebody who may have gone since: the name stays theirs.
-        self.show(ParticipantId::of_leaf(from, key.as_bytes()), ready, ctx);
+        self.show(ParticipantId::of_leaf(from, key.as_bytes()), &key, ready, ctx);
     }
 
-    fn show(&mut self, from: ParticipantId, ready: Vec<Ready>, ctx: &mut Ctx<'_, impl Outlet>) {
+    fn show(&mut self, from: ParticipantId, key: &VerifyingKey, ready: Vec<Ready>, ctx: &mut Ctx<'_, impl Outlet>) {
+        if ctx.core.peace.is_blocked(key) {
+            return;
+        }
         let here = self.roster.by_id(from).map(|participant| participant.name.clone());
         for one in ready {
             let event = match one {
@@ -314,7 +317,7 @@ impl Joined {
         let now = ctx.now.mono;
         for (key, ready) in self.chat.order.on_timeout(now) {
             let from = self.name_of(&key);
-            self.show(from, ready, ctx);
+            self.show(from, &key, ready, ctx);
         }
         let asks = self.chat.order.asks(now);
         if !asks.is_empty() {

@@ -13,7 +13,7 @@ use conclave_federation::{
 
 use super::{super::core::Ctx, Joined, Next, leaf};
 use crate::{
-    api::OpenError,
+    api::{Event, OpenError},
     catalog::{Catalog, Unreadable},
     frame::Frame,
     group::{Knocked, RequestKind},
@@ -138,7 +138,11 @@ impl Joined {
             }
         }
         for line in change.new {
+            let track = line.track;
             let event = self.subscriber.claim(ctx.now.mono, id, line);
+            if matches!(event, Event::TrackPublished(_)) {
+                self.mind(track, ctx);
+            }
             self.tell(event, ctx);
         }
         self.subscribe(ctx);

@@ -2,5 +2,6 @@
 
 mod calls;
 mod hub;
+mod talk;
 mod trouble;
 mod world;

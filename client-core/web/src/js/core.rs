@@ -1,7 +1,7 @@
 //! The class `Core`: what a worker sees of a participant. Every method hands on to [`Call`]; nothing is decided here.
 
 use bytes::Bytes;
-use conclave_client_core::api::{Command, LocalTrack, OutFrame};
+use conclave_client_core::api::{Command, LocalTrack, OutFrame, ParticipantId};
 use conclave_federation::{
     io::{Closed, SessionKey, StreamKey},
     limits::MAX_WORDS,
@@ -258,6 +258,25 @@ impl Core {
     /// Says something to everybody, at most 4 KiB of UTF-8.
     pub fn chat(&mut self, now: f64, unix: f64, text: String) {
         self.call.command(time(now, unix), Command::Chat { text });
+    }
+
+    /// Receives no pictures of somebody, or receives them again; nobody is told.
+    pub fn hide(&mut self, now: f64, unix: f64, participant: u32, hidden: bool) {
+        let participant = ParticipantId::from_number(participant);
+        self.call.command(time(now, unix), Command::Hide { participant, hidden });
+    }
+
+    /// Receives no sound of somebody, or receives it again; nobody is told.
+    #[wasm_bindgen(js_name = muteLocally)]
+    pub fn mute_locally(&mut self, now: f64, unix: f64, participant: u32, muted: bool) {
+        let participant = ParticipantId::from_number(participant);
+        self.call.command(time(now, unix), Command::MuteLocally { participant, muted });
+    }
+
+    /// Receives nothing of somebody, or receives it again; nobody is told.
+    pub fn block(&mut self, now: f64, unix: f64, participant: u32, blocked: bool) {
+        let participant = ParticipantId::from_number(participant);
+        self.call.command(time(now, unix), Command::Block { participant, blocked });
     }
 
     /// Asks the publisher of a track for a key frame.

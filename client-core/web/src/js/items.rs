@@ -148,6 +148,11 @@ fn participant(who: &Participant) -> JsValue {
         .with("isMe", who.is_me)
         .with("host", who.host)
         .with("present", matches!(who.present, Presence::Here))
+        .with("colour", who.colour)
+        .with_some("similarTo", who.similar_to.map(api::ParticipantId::get))
+        .with("hidden", who.hidden)
+        .with("mutedByMe", who.muted_by_me)
+        .with("blocked", who.blocked)
         .done()
 }
 

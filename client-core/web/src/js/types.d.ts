@@ -39,6 +39,14 @@ export interface Participant {
     host: boolean;
     /** Whether they have been heard of lately; shown grey when not. */
     present: boolean;
+    /** A hue from 0 to 359, of their key: theirs on every leaf. */
+    colour: number;
+    /** Somebody else here whose name is equal or easily taken for theirs. */
+    similarTo?: number;
+    /** Our own wishes; nobody is told. */
+    hidden: boolean;
+    mutedByMe: boolean;
+    blocked: boolean;
 }
 
 /** A track of somebody else. */
