@@ -26,7 +26,7 @@ pub use self::{
     stats::Stats,
     trust::{Muted, Trust},
 };
-pub use crate::state::Mode;
+pub use crate::{known::Acquaintance, state::Mode};
 
 /// How a participant is made.
 pub struct Config {
@@ -36,6 +36,8 @@ pub struct Config {
     pub profile: Profile,
     /// The one relay this client talks to.
     pub entry: Entry,
+    /// Who is to be recognised: what [`Event::Acquaintance`] gave in earlier calls. At most [`Acquaintance::MOST`].
+    pub known: Vec<Acquaintance>,
 }
 
 impl Drop for Config {

@@ -12,14 +12,17 @@ use conclave_federation::{
 };
 
 use crate::{
-    api::{Codec, Kind, Media},
+    api::{Codec, Kind, Media, Profile},
     publish::MAX_TRACKS,
 };
 
 /// Participants whose catalogs are kept: the leaves of a full room.
 const MAX_CATALOGS: usize = conclave_federation::limits::MAX_LEAVES as usize;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// Flag of a catalog: its participant says that they record. Other bits are left for later and not looked at.
+const RECORDING: u8 = 1;
 
 /// Flag of a line: nothing is to be heard or seen of the track now. Other bits are left for later and not looked at.
 const MUTED: u8 = 1;
@@ -43,13 +46,7 @@ impl Line {
         let mut line = Writer::new();
         self.track.put(&mut line);
         line.u8(self.stream);
-        line.u8(match self.media.kind {
-            Kind::Microphone => 1,
-            Kind::Camera => 2,
-            Kind::Screen => 3,
-            Kind::ScreenAudio => 4,
-            Kind::Data => 5,
-        });
+        line.u8(kind_number(self.media.kind));
         line.u8(match self.media.codec {
             Codec::Opus => 1,
             Codec::Vp8 => 2,
@@ -77,14 +74,7 @@ impl Line {
         if track.is_reserved() || usize::from(stream) > MAX_TRACKS {
             return Err(Malformed::Value("catalog line"));
         }
-        let kind = match from.u8()? {
-            1 => Some(Kind::Microphone),
-            2 => Some(Kind::Camera),
-            3 => Some(Kind::Screen),
-            4 => Some(Kind::ScreenAudio),
-            5 => Some(Kind::Data),
-            _ => None,
-        };
+        let kind = kind_of(from.u8()?);
         let codec = match from.u8()? {
             1 => Some(Codec::Opus),
             2 => Some(Codec::Vp8),
@@ -103,11 +93,53 @@ impl Line {
     }
 }
 
-/// All tracks of one participant at one time.
+/// How a kind of track is written.
+pub(crate) const fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Microphone => 1,
+        Kind::Camera => 2,
+        Kind::Screen => 3,
+        Kind::ScreenAudio => 4,
+        Kind::Data => 5,
+    }
+}
+
+/// See [`kind_number`]; `None`: a kind from the future.
+pub(crate) const fn kind_of(number: u8) -> Option<Kind> {
+    match number {
+        1 => Some(Kind::Microphone),
+        2 => Some(Kind::Camera),
+        3 => Some(Kind::Screen),
+        4 => Some(Kind::ScreenAudio),
+        5 => Some(Kind::Data),
+        _ => None,
+    }
+}
+
+/// What a participant says of themselves, apart from their tracks.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct About {
+    /// What they call themselves now; empty: as their leaf says.
+    pub(crate) name: Text<{ Profile::MAX_NAME }>,
+    /// Since when their hand is up, milliseconds since 1970 on their own clock.
+    pub(crate) hand: Option<u64>,
+    /// Whether they say that they record.
+    pub(crate) recording: bool,
+}
+
+impl std::fmt::Debug for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("About").field("hand", &self.hand).field("recording", &self.recording).finish_non_exhaustive()
+    }
+}
+
+/// All tracks of one participant at one time, and what else they say of themselves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Catalog {
     /// Counts up: an older one changes nothing.
     pub(crate) number: u32,
+    /// The participant.
+    pub(crate) about: About,
     /// The tracks.
     pub(crate) lines: List<Line, MAX_TRACKS>,
     /// The participant's own relay, as it described itself: so that all can see which operators carry the call. Nothing that
@@ -148,6 +180,9 @@ impl Catalog {
         let mut out = Writer::new();
         out.u8(VERSION);
         out.u32(self.number);
+        out.u8(if self.about.recording { RECORDING } else { 0 });
+        self.about.hand.put(&mut out);
+        self.about.name.put(&mut out);
         out.u16(u16::try_from(self.lines.len()).unwrap_or(u16::MAX));
         for line in self.lines.iter() {
             line.put(&mut out);
@@ -169,6 +204,8 @@ impl Catalog {
                 return Err(Malformed::Value("catalog version"));
             }
             let number = from.u32()?;
+            let recording = from.u8()? & RECORDING != 0;
+            let about = About { recording, hand: Wire::take(&mut from)?, name: Wire::take(&mut from)? };
             let count = usize::from(from.u16()?);
             if count > MAX_TRACKS {
                 return Err(Malformed::TooLong("catalog"));
@@ -181,7 +218,7 @@ impl Catalog {
             let body = from.position();
             let lines = List::new(lines).ok_or(Malformed::TooLong("catalog"))?;
             let relay = relay.filter(|relay| relay.verify());
-            Ok((Self { number, lines, relay }, body, Wire::take(&mut from)?))
+            Ok((Self { number, about, lines, relay }, body, Wire::take(&mut from)?))
         };
         let (catalog, body, signature) = read().map_err(|_| Unreadable::Malformed)?;
         from.finish().map_err(|_| Unreadable::Malformed)?;
@@ -243,6 +280,16 @@ impl Catalogs {
         self.0.values().filter_map(|catalog| catalog.relay.as_ref())
     }
 
+    /// What a leaf says of itself.
+    pub(crate) fn about(&self, leaf: u16) -> Option<&About> {
+        self.0.get(&leaf).map(|catalog| &catalog.about)
+    }
+
+    /// Whose hands are up, and since when.
+    pub(crate) fn hands(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.0.iter().filter_map(|(leaf, catalog)| Some((catalog.about.hand?, *leaf)))
+    }
+
     /// Whether anything is known of a leaf's tracks.
     pub(crate) fn has(&self, leaf: u16) -> bool {
         self.0.contains_key(&leaf)
@@ -265,7 +312,7 @@ mod tests {
     }
 
     fn catalog(number: u32, lines: &[Line]) -> Catalog {
-        Catalog { number, lines: List::new(lines.to_vec()).unwrap(), relay: None }
+        Catalog { number, about: About::default(), lines: List::new(lines.to_vec()).unwrap(), relay: None }
     }
 
     fn alder() -> RelayDescriptor {
@@ -312,11 +359,17 @@ mod tests {
     fn a_catalog_is_version_number_and_lines_in_these_bytes() {
         let key = SigningKey::from_seed([1; 32]);
         let muted = Line { muted: true, ..line(0x1122_3344_5566_7788, 1) };
-        let bytes = catalog(3, &[muted]).sign(author(4), |label, body| key.sign(label, body));
+        let about = About { name: Text::cut("Jo"), hand: Some(258), recording: true };
+        let said = Catalog { about, ..catalog(3, &[muted]) };
+        let bytes = said.sign(author(4), |label, body| key.sign(label, body));
+        assert_eq!(Catalog::verify(&bytes, author(4), &key.verifying_key()), Ok(said));
         let (body, signature) = bytes.split_at(bytes.len() - 64);
         let expected = [
-            &[2][..],                                          // version
+            &[3][..],                                          // version
             &[0, 0, 0, 3],                                     // number
+            &[1],                                              // records
+            &[1, 0, 0, 0, 0, 0, 0, 1, 2],                      // a hand, up since 258
+            &[0, 2, b'J', b'o'],                               // name
             &[0, 1],                                           // lines
             &[23],                                             // length of the line
             &[0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88], // track
@@ -346,7 +399,7 @@ mod tests {
     fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<Catalog, Unreadable> {
         let key = SigningKey::from_seed([1; 32]);
         let mut out = Writer::new();
-        out.raw(&[VERSION, 0, 0, 0, 9, 0, 3]);
+        out.raw(&[VERSION, 0, 0, 0, 9, 0, 0, 0, 0, 0, 3]);
         let mut change = Some(change);
         for number in 0..3 {
             let mut one = Writer::new();
@@ -384,7 +437,7 @@ mod tests {
     #[test]
     fn more_lines_than_a_participant_may_have_are_refused() {
         let key = SigningKey::from_seed([1; 32]);
-        let mut body = vec![VERSION, 0, 0, 0, 1, 0, 17];
+        let mut body = vec![VERSION, 0, 0, 0, 1, 0, 0, 0, 0, 0, 17];
         for number in 0..17 {
             let mut one = Writer::new();
             line(20 + number, 1).put(&mut one);

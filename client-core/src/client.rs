@@ -100,7 +100,7 @@ impl Client {
     }
 
     fn new(config: &Config, enter: Enter, link: Option<Link>) -> Self {
-        let mut core = Core::new(ChaCha20Rng::from_seed(config.seed), config.profile.clone(), Stats::default());
+        let mut core = Core::new(ChaCha20Rng::from_seed(config.seed), config.profile.clone(), config.known.clone());
         core.tell(Event::Connection(ConnectionState::Connecting));
         let connection = Connection::new(config.entry.clone());
         Self { core, connection, state: State::Enter(Box::new(enter)), wishes: BTreeMap::new(), link, reconnecting: false }
@@ -394,6 +394,20 @@ impl Client {
                 joined.request_key_frame(participant, track, ctx);
                 Next::Stay
             }),
+            command @ (Command::Compare { .. }
+            | Command::Verified { .. }
+            | Command::Rename { .. }
+            | Command::RaiseHand { .. }
+            | Command::Recording { .. }
+            | Command::React { .. }
+            | Command::AskMute { .. }) => match &self.state {
+                State::Joined(_) => self.with_joined(now, outlet, |joined, ctx| {
+                    joined.on_person(&command, ctx);
+                    Next::Stay
+                }),
+                State::Enter(_) => self.core.warn(Warning::NotInRoom),
+                State::Over => {}
+            },
             command @ (Command::Admit { .. }
             | Command::Refuse { .. }
             | Command::SetMode(_)

@@ -1,8 +1,11 @@
-//! The safety code: thirty digits that are equal at everybody in an epoch, for people to compare.
+//! What people compare: thirty digits that are equal at everybody in an epoch, four words for two who compare, and four words
+//! for whoever stands at the door.
 
 use std::fmt;
 
-use conclave_federation::proof::sha256;
+use conclave_federation::proof::{VerifyingKey, sha256};
+
+use crate::words;
 
 /// Thirty decimal digits of `SHA-256("conclave/1 code" ‖ epoch_authenticator)`: 99.6 bits.
 ///
@@ -40,4 +43,28 @@ impl fmt::Debug for SafetyCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SafetyCode(..)")
     }
+}
+
+/// Four words of a leaf key: shown to whoever asks to come in and to the hosts who see the request, to be compared over another
+/// channel. `SHA-256("conclave/1 knock code" ‖ leaf key)`, a word for each of its first four bytes.
+///
+/// Leaf keys are fresh for every call: whoever wants the same words has to find a key for them, some 2^32 tries, while the other
+/// waits at the door.
+#[must_use]
+pub fn knock_words(leaf: &VerifyingKey) -> String {
+    let [a, b, c, d, ..] = sha256(&[b"conclave/1 knock code", leaf.as_bytes()]);
+    words::four([a, b, c, d])
+}
+
+/// What two people who compare read to each other: four words that are equal at both if nobody sits in between.
+///
+/// `SHA-256("conclave/1 short code" ‖ epoch_authenticator ‖ key ‖ nonce ‖ key ‖ nonce)` of the two, the smaller leaf key first; a
+/// word for each of its first four bytes. Both nonces are fixed by the leaves in the tree before the epoch is named, so nobody can
+/// choose one for a code: whoever sits in between has one try in 2^32 for each comparison, and people see each of them.
+#[must_use]
+pub fn short_code(authenticator: &[u8], one: (&VerifyingKey, &[u8; 32]), other: (&VerifyingKey, &[u8; 32])) -> String {
+    let (first, second) = if one.0 <= other.0 { (one, other) } else { (other, one) };
+    let parts: [&[u8]; 6] = [b"conclave/1 short code", authenticator, first.0.as_bytes(), first.1, second.0.as_bytes(), second.1];
+    let [a, b, c, d, ..] = sha256(&parts);
+    words::four([a, b, c, d])
 }

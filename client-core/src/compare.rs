@@ -1,10 +1,26 @@
 //! The short safety code: what is committed to before it is revealed, so that nobody in the middle can choose a code.
+//!
+//! ```text
+//!   Ann                                        Ben
+//!    |-- ask: key of Ben, epoch, index i ------>|   which of her nonces it will be is fixed by now,
+//!    |<- reveal: key of Ann, epoch, i, nonce ---|   and his by the chain in his leaf
+//!    |-- reveal: key of Ben, epoch, j, nonce -->|
+//!  words                                      words
+//! ```
+
+mod turn;
 
 use std::fmt;
 
-use conclave_federation::proof::sha256;
+use conclave_federation::{
+    proof::{VerifyingKey, sha256},
+    wire::{Malformed, Reader, Wire, Writer},
+};
 use rand_core::RngCore;
 use zeroize::Zeroizing;
+
+pub(crate) use self::turn::{Compared, Comparisons, Reply, Scene};
+use crate::wire::wire_struct;
 
 /// A leaf's nonces for comparisons. The head of the chain stands in the leaf, so all of them are fixed before anybody's epoch
 /// is; each is revealed once, from the head backwards.
@@ -46,7 +62,7 @@ impl Chain {
     pub fn random(rng: &mut impl RngCore) -> Self {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(seed.as_mut());
-        Self::new(*seed)
+        Self { seed, used: 0 }
     }
 
     /// The head: what the leaf carries.
@@ -76,6 +92,51 @@ impl Nonce {
     #[must_use]
     pub fn is_of(&self, commitment: &[u8; 32]) -> bool {
         (1..=Chain::LENGTH).contains(&self.index) && walk(self.value, self.index) == *commitment
+    }
+}
+
+impl Wire for Nonce {
+    fn put(&self, out: &mut Writer) {
+        out.u8(self.index);
+        out.raw(&self.value);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let index = from.u8()?;
+        if !(1..=Chain::LENGTH).contains(&index) {
+            return Err(Malformed::Value("index of a nonce"));
+        }
+        Ok(Self { index, value: from.array("nonce")? })
+    }
+}
+
+wire_struct! {
+    /// Asks somebody to compare; names the nonce that the asker will reveal.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Ask {
+        /// Whom.
+        pub to: VerifyingKey,
+        /// Whose authenticator goes into the code.
+        pub epoch: u64,
+        /// Index of the asker's nonce.
+        pub index: u8,
+    }
+}
+
+wire_struct! {
+    /// Reveals a nonce: in answer to an ask, or to the answer.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Reveal {
+        /// Whom it is for.
+        pub to: VerifyingKey,
+        /// As asked.
+        pub epoch: u64,
+        /// Index of the other's nonce in this comparison.
+        pub theirs: u8,
+        /// The revealed one.
+        pub nonce: Nonce,
+        /// A fresh X25519 key: what both may know each other by later.
+        pub public: [u8; 32],
     }
 }
 

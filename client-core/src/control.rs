@@ -17,6 +17,7 @@ use conclave_federation::{
 
 use crate::{
     catalog::{Author, Unreadable},
+    gesture::{MuteRequest, Reaction},
     heartbeat::Heartbeat,
 };
 
@@ -25,6 +26,10 @@ use crate::{
 pub(crate) enum Control {
     /// A sign of life.
     Heartbeat(Heartbeat),
+    /// A sign for everybody.
+    Reaction(Reaction),
+    /// A request to somebody.
+    MuteRequest(MuteRequest),
 }
 
 /// The bytes of a signature, at the end of a word.
@@ -34,11 +39,15 @@ const SIGNATURE: usize = 64;
 pub(crate) const MAX_WORD: usize = 64 * 1024 - 64;
 
 const HEARTBEAT: u8 = 1;
+const REACTION: u8 = 9;
+const MUTE_REQUEST: u8 = 10;
 
 impl Control {
     const fn kind(&self) -> u8 {
         match self {
             Self::Heartbeat(_) => HEARTBEAT,
+            Self::Reaction(_) => REACTION,
+            Self::MuteRequest(_) => MUTE_REQUEST,
         }
     }
 
@@ -46,6 +55,7 @@ impl Control {
     const fn label(kind: u8) -> Option<Label> {
         match kind {
             HEARTBEAT => Some(Label::Heartbeat),
+            REACTION | MUTE_REQUEST => Some(Label::Control),
             _ => None,
         }
     }
@@ -53,12 +63,16 @@ impl Control {
     fn put_body(&self, out: &mut Writer) {
         match self {
             Self::Heartbeat(beat) => beat.put(out),
+            Self::Reaction(reaction) => reaction.put(out),
+            Self::MuteRequest(request) => request.put(out),
         }
     }
 
     fn take_body(kind: u8, from: &mut Reader<'_>) -> Result<Self, Malformed> {
         match kind {
             HEARTBEAT => Ok(Self::Heartbeat(Wire::take(from)?)),
+            REACTION => Ok(Self::Reaction(Wire::take(from)?)),
+            MUTE_REQUEST => Ok(Self::MuteRequest(Wire::take(from)?)),
             _ => Err(Malformed::Value("control word")),
         }
     }

@@ -23,11 +23,34 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 /// Counters of others that a heartbeat echoes. Eight drawn at random reach everybody of a room within a few periods.
 const ECHOES: usize = 8;
-/// What is accepted of others: hosts may echo more.
-const MAX_ECHOES: usize = 64;
+/// What is accepted of others: hosts echo everybody.
+const MAX_ECHOES: usize = conclave_federation::limits::MAX_LEAVES as usize;
 
 /// Without an echo of our own counter for this long, with somebody else in the room, its control is out of reach.
-pub(crate) const ECHO_PATIENCE: Duration = Duration::from_secs(45);
+const ECHO_PATIENCE: Duration = Duration::from_secs(45);
+
+/// In rooms where that is longer: one period for our heartbeat, one for the host's that echoes it, one that may be lost.
+const PATIENT_PERIODS: u32 = 3;
+
+/// After this much more we send nothing any more: whoever was removed meanwhile, and of whom we have not heard, opens what we
+/// sealed until then.
+const STOP_AFTER: Duration = Duration::from_secs(15);
+
+/// How long an echo may stay away in a room of this size.
+fn patience(leaves: usize) -> Duration {
+    ECHO_PATIENCE.max(period(leaves) * PATIENT_PERIODS)
+}
+
+/// Whether what we see of the room is known to be current.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Freshness {
+    /// Somebody has echoed a counter of ours lately.
+    Current,
+    /// Nobody has, for too long: people are told.
+    Lost,
+    /// Still nobody: nothing is sent.
+    Stopped,
+}
 
 /// Own counters whose time is remembered: more than are sent while the patience lasts.
 const MAX_SENT: usize = 64;
@@ -104,14 +127,24 @@ pub(crate) struct Pulse {
     counter: u32,
     sent: VecDeque<(u32, Duration)>,
     seen: BTreeMap<u16, u32>,
-    /// When the newest counter of ours that somebody echoed was sent.
+    /// When the newest counter of ours that somebody echoed was sent; what passed without a session is added.
     echoed: Duration,
+    /// Since when there is no session.
+    silent_since: Option<Duration>,
 }
 
 impl Pulse {
     /// The first one is due at once.
     pub(crate) const fn new(leaf: u16, now: Duration) -> Self {
-        Self { leaf, next_at: now, counter: 0, sent: VecDeque::new(), seen: BTreeMap::new(), echoed: now }
+        Self {
+            leaf,
+            next_at: now,
+            counter: 0,
+            sent: VecDeque::new(),
+            seen: BTreeMap::new(),
+            echoed: now,
+            silent_since: Some(now),
+        }
     }
 
     /// On another leaf, perhaps, and with others around: counting goes on, the next one is due at once.
@@ -122,13 +155,26 @@ impl Pulse {
         self.restart(now);
     }
 
+    /// There is no session: nothing is sent, and nothing can be echoed.
+    pub(crate) fn on_lost(&mut self, now: Duration) {
+        self.silent_since.get_or_insert(now);
+    }
+
+    /// There is a session again, in which we are heard. The clock goes on where it stood: a relay that ends sessions gains no time.
+    pub(crate) fn on_attached(&mut self, now: Duration) {
+        if let Some(since) = self.silent_since.take() {
+            self.echoed = now.min(self.echoed + now.saturating_sub(since));
+        }
+    }
+
     /// When the next one is due.
     pub(crate) const fn next_at(&self) -> Duration {
         self.next_at
     }
 
-    /// The next one's counter and echoes. Its successor comes up to a sixth before the period is over.
-    pub(crate) fn beat(&mut self, now: Duration, leaves: usize, rng: &mut ChaCha20Rng) -> (u32, Vec<Echo>) {
+    /// The next one's counter and echoes: of everybody if we are a host. Its successor comes up to a sixth before the period is
+    /// over.
+    pub(crate) fn beat(&mut self, now: Duration, leaves: usize, host: bool, rng: &mut ChaCha20Rng) -> (u32, Vec<Echo>) {
         let period = period(leaves);
         let sixth = u64::try_from(period.as_millis() / 6).unwrap_or(u64::MAX).max(1);
         self.next_at = now + period - Duration::from_millis(rng.next_u64() % sixth);
@@ -138,22 +184,25 @@ impl Pulse {
             self.sent.pop_front();
         }
         let mut others: Vec<Echo> = self.seen.iter().map(|(leaf, counter)| Echo { leaf: *leaf, counter: *counter }).collect();
-        while others.len() > ECHOES {
+        while others.len() > if host { MAX_ECHOES } else { ECHOES } {
             let at = usize::try_from(rng.next_u64() % u64::try_from(others.len()).unwrap_or(1)).unwrap_or(0);
             others.swap_remove(at);
         }
         (self.counter, others)
     }
 
-    /// Somebody else's arrived: gives the counter of ours that it echoes, if it does.
-    pub(crate) fn on_beat(&mut self, leaf: u16, beat: &Heartbeat) -> Option<u32> {
+    /// Somebody else's arrived: gives the counter of ours that it echoes, if it does. Whether that `vouches` for what we see is
+    /// the roster's to say: somebody who was removed, without our knowledge, would echo us gladly.
+    pub(crate) fn on_beat(&mut self, leaf: u16, beat: &Heartbeat, vouches: bool) -> Option<u32> {
         let newest = self.seen.entry(leaf).or_insert(beat.counter);
         if beat.counter > *newest {
             *newest = beat.counter;
         }
         let echo = beat.echoes.iter().find(|echo| echo.leaf == self.leaf)?;
         let (counter, at) = self.sent.iter().find(|(counter, _)| *counter == echo.counter)?;
-        self.echoed = self.echoed.max(*at);
+        if vouches {
+            self.echoed = self.echoed.max(*at);
+        }
         Some(*counter)
     }
 
@@ -167,14 +216,27 @@ impl Pulse {
         self.seen.remove(&leaf);
     }
 
-    /// Time begins anew: after a lost session, or when we had been alone.
+    /// Time begins anew: on a new leaf, or when we had been alone.
     pub(crate) fn restart(&mut self, now: Duration) {
         self.echoed = self.echoed.max(now);
     }
 
-    /// When the room's control is out of reach, if no echo comes before.
-    pub(crate) fn lost_at(&self) -> Duration {
-        self.echoed + ECHO_PATIENCE
+    /// How it stands in a room of this size.
+    pub(crate) fn freshness(&self, now: Duration, leaves: usize) -> Freshness {
+        let lost_at = self.echoed + patience(leaves);
+        if now < lost_at {
+            Freshness::Current
+        } else if now < lost_at + STOP_AFTER {
+            Freshness::Lost
+        } else {
+            Freshness::Stopped
+        }
+    }
+
+    /// When that gets worse, if no echo comes before.
+    pub(crate) fn worse_at(&self, now: Duration, leaves: usize) -> Option<Duration> {
+        let lost_at = self.echoed + patience(leaves);
+        [lost_at, lost_at + STOP_AFTER].into_iter().find(|at| *at > now)
     }
 }
 
@@ -196,7 +258,7 @@ mod tests {
         let mut pauses = std::collections::BTreeSet::new();
         let mut now = Duration::ZERO;
         for _ in 0..50 {
-            pulse.beat(now, 5, &mut rng);
+            pulse.beat(now, 5, false, &mut rng);
             let pause = pulse.next_at() - now;
             assert!(pause > Duration::from_millis(4_166) && pause <= Duration::from_secs(5), "{pause:?}");
             pauses.insert(pause);
@@ -211,13 +273,15 @@ mod tests {
     fn only_an_echo_of_our_own_counter_proves_that_we_are_heard() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let mut pulse = Pulse::new(2, Duration::ZERO);
-        let (counter, _) = pulse.beat(Duration::from_secs(10), 3, &mut rng);
-        pulse.on_beat(1, &beat(1, &[Echo { leaf: 3, counter }]));
-        pulse.on_beat(1, &beat(2, &[Echo { leaf: 2, counter: counter + 7 }]));
-        assert_eq!(pulse.lost_at(), ECHO_PATIENCE);
-        pulse.on_beat(1, &beat(3, &[Echo { leaf: 2, counter }]));
-        assert_eq!(pulse.lost_at(), Duration::from_secs(10) + ECHO_PATIENCE);
-        let (_, echoes) = pulse.beat(Duration::from_secs(15), 3, &mut rng);
+        let (counter, _) = pulse.beat(Duration::from_secs(10), 3, false, &mut rng);
+        pulse.on_beat(1, &beat(1, &[Echo { leaf: 3, counter }]), true);
+        pulse.on_beat(1, &beat(2, &[Echo { leaf: 2, counter: counter + 7 }]), true);
+        assert_eq!(pulse.worse_at(Duration::ZERO, 3), Some(ECHO_PATIENCE));
+        assert_eq!(pulse.on_beat(1, &beat(3, &[Echo { leaf: 2, counter }]), false), Some(counter));
+        assert_eq!(pulse.worse_at(Duration::ZERO, 3), Some(ECHO_PATIENCE), "of somebody whose word is not enough");
+        pulse.on_beat(1, &beat(3, &[Echo { leaf: 2, counter }]), true);
+        assert_eq!(pulse.worse_at(Duration::ZERO, 3), Some(Duration::from_secs(10) + ECHO_PATIENCE));
+        let (_, echoes) = pulse.beat(Duration::from_secs(15), 3, false, &mut rng);
         assert_eq!(echoes, [Echo { leaf: 1, counter: 3 }]);
     }
 
@@ -226,14 +290,42 @@ mod tests {
         let mut rng = ChaCha20Rng::from_seed([7; 32]);
         let mut pulse = Pulse::new(0, Duration::ZERO);
         for leaf in 1..=60 {
-            pulse.on_beat(leaf, &beat(1, &[]));
+            pulse.on_beat(leaf, &beat(1, &[]), true);
         }
         let mut echoed = std::collections::BTreeSet::new();
         for second in 0..100 {
-            let (_, echoes) = pulse.beat(Duration::from_secs(second), 61, &mut rng);
+            let (_, echoes) = pulse.beat(Duration::from_secs(second), 61, false, &mut rng);
             assert_eq!(echoes.len(), ECHOES);
             echoed.extend(echoes.iter().map(|echo| echo.leaf));
         }
         assert_eq!(echoed.len(), 60);
+        let (_, echoes) = pulse.beat(Duration::from_secs(100), 61, true, &mut rng);
+        assert_eq!(echoes.len(), 60, "a host echoes everybody");
+    }
+
+    #[test]
+    fn time_without_a_session_does_not_count_and_a_new_session_does_not_begin_it_anew() {
+        let mut pulse = Pulse::new(0, Duration::ZERO);
+        let second = Duration::from_secs;
+        pulse.on_attached(second(3));
+        assert_eq!(pulse.worse_at(second(3), 3), Some(second(48)));
+        pulse.on_lost(second(40));
+        pulse.on_lost(second(41));
+        pulse.on_attached(second(100));
+        assert_eq!(pulse.worse_at(second(100), 3), Some(second(108)));
+        pulse.on_attached(second(101));
+        assert_eq!(pulse.worse_at(second(101), 3), Some(second(108)), "said twice");
+    }
+
+    #[test]
+    fn without_an_echo_control_is_lost_after_45_s_and_nothing_is_sent_after_60() {
+        let pulse = Pulse::new(0, Duration::ZERO);
+        let at = |millis, leaves| pulse.freshness(Duration::from_millis(millis), leaves);
+        assert_eq!((at(44_999, 3), at(45_000, 3)), (Freshness::Current, Freshness::Lost));
+        assert_eq!((at(59_999, 3), at(60_000, 3)), (Freshness::Lost, Freshness::Stopped));
+        assert_eq!(pulse.worse_at(Duration::from_secs(45), 3), Some(Duration::from_secs(60)));
+        assert_eq!(pulse.worse_at(Duration::from_secs(60), 3), None);
+        // Heartbeats are rare in a room of a thousand, and so are echoes.
+        assert_eq!((at(149_999, 1_000), at(150_000, 1_000)), (Freshness::Current, Freshness::Lost));
     }
 }

@@ -42,6 +42,7 @@
 //!     seed: [7; 32], // fresh from the system, in earnest
 //!     profile: Profile { name: "Guest".to_owned() },
 //!     entry: Entry { relay: None, addresses: vec!["relay.example:4433".to_owned()] },
+//!     known: Vec::new(),
 //! };
 //! let mut client = Client::create(config, CreateRoom { title: "Tuesday".to_owned(), max_members: 50, mode: Mode::Open });
 //! loop {
@@ -66,11 +67,15 @@ pub mod code;
 pub mod committer;
 pub mod compare;
 mod control;
+pub mod equivocation;
 mod frame;
+mod gesture;
 pub mod group;
+mod heads;
 mod heartbeat;
 pub mod hpke;
 mod keys;
+pub mod known;
 pub mod leaf;
 pub mod link;
 pub mod names;
@@ -86,5 +91,6 @@ mod sframe;
 pub mod state;
 mod subscribe;
 mod wire;
+mod words;
 
 pub use client::Client;

@@ -58,6 +58,8 @@ pub(crate) enum Written {
     Dropped,
     /// Dropped with the rest of its group: a key frame is needed.
     KeyFrameNeeded,
+    /// The track is said to be muted: what is said is so.
+    Muted,
     /// Larger than an object may be.
     TooLarge,
     /// No such track.
@@ -251,6 +253,11 @@ impl Publisher {
         way: Option<Way<'_, O>>,
     ) -> Written {
         let Some(track) = self.tracks.get_mut(&local) else { return Written::Unknown };
+        if track.muted {
+            // Not missed by anybody: nothing was to come.
+            track.needs_key = true;
+            return Written::Muted;
+        }
         let number = track.number;
         let (Some(alias), Some(way)) = (track.alias, way) else {
             // Before the first announcement there is nobody to miss it; afterwards it is missed.

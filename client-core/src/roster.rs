@@ -44,6 +44,8 @@ struct Seat {
     said: String,
     /// What the eye makes of the name that is shown.
     skeleton: String,
+    /// What they call themselves since they came, if not as their leaf says.
+    renamed: Option<String>,
     /// The last object of theirs that opened: for display.
     heard: Duration,
     /// The last heartbeat that they signed: for removal.
@@ -82,12 +84,40 @@ impl Roster {
             hidden: false,
             muted_by_me: false,
             blocked: false,
+            verified: false,
+            compared: false,
+            known: None,
+            recording: false,
         };
         let (said, skeleton) = (member.name.clone(), names::skeleton(&participant.name));
         let participant_of = participant.clone();
-        let seat = Seat { participant: participant_of, key: member.key, said, skeleton, heard: now, signed: now, settled };
+        let seat = Seat {
+            participant: participant_of,
+            key: member.key,
+            said,
+            skeleton,
+            renamed: None,
+            heard: now,
+            signed: now,
+            settled,
+        };
         self.seats.insert(member.leaf, seat);
         participant
+    }
+
+    /// What was known of keys that are still here, after a way back that led through a new leaf.
+    pub(crate) fn carry_over(&mut self, before: &Self) {
+        for seat in before.seats.values() {
+            self.carry(seat);
+        }
+    }
+
+    /// People compare with a key, and a key keeps what came of it on whatever leaf it sits.
+    fn carry(&mut self, before: &Seat) -> Option<Participant> {
+        let seat = self.seats.values_mut().find(|seat| seat.key == before.key)?;
+        let (now, then) = (&mut seat.participant, &before.participant);
+        (now.verified, now.compared, now.known) = (then.verified, then.compared, then.known);
+        Some(seat.participant.clone())
     }
 
     /// The tree as it is now. Gives what changed: those who went first.
@@ -100,21 +130,32 @@ impl Roster {
             .filter(|(leaf, seat)| new.get(leaf).is_none_or(|member| member.key != seat.key))
             .map(|(leaf, _)| *leaf)
             .collect();
+        let mut moved_on = Vec::new();
         for leaf in gone {
             if let Some(seat) = self.seats.remove(&leaf) {
                 let moved = members.iter().any(|member| member.key == seat.key);
                 let how = if moved { Departure::Moved } else { how(leaf) };
                 events.push(Event::ParticipantLeft { id: seat.participant.id, how });
+                if moved {
+                    moved_on.push(seat);
+                }
             }
         }
         for member in members {
             match self.seats.get_mut(&member.leaf) {
-                None => events.push(Event::ParticipantJoined(self.seat(member, epoch, now, false))),
+                None => {
+                    let new = self.seat(member, epoch, now, false);
+                    let before = moved_on.iter().find(|seat| seat.key == member.key);
+                    let carried = before.and_then(|seat| self.carry(seat));
+                    events.push(Event::ParticipantJoined(carried.unwrap_or(new)));
+                }
                 Some(seat) => {
                     if seat.said != member.name || seat.participant.host != member.host {
                         if seat.said != member.name {
                             seat.said.clone_from(&member.name);
-                            seat.name(&member.name);
+                            if seat.renamed.is_none() {
+                                seat.name(&member.name);
+                            }
                         }
                         seat.participant.host = member.host;
                         events.push(Event::ParticipantChanged(seat.participant.clone()));
@@ -179,6 +220,75 @@ impl Roster {
     pub(crate) fn others(&self) -> impl Iterator<Item = u16> {
         let me = self.me;
         self.seats.keys().copied().filter(move |leaf| *leaf != me)
+    }
+
+    /// Whether an echo from this leaf shows that what we see of the room is current. A host removes people, so where there is
+    /// another host than us it takes a host's: somebody who was removed, and of whose removal we have not been told, would echo us
+    /// for as long as we let ourselves be heard.
+    pub(crate) fn vouches(&self, leaf: u16) -> bool {
+        self.is_host(self.me) || self.is_host(leaf) || !self.others().any(|other| self.is_host(other))
+    }
+
+    /// Whether a leaf is a host's.
+    pub(crate) fn is_host(&self, leaf: u16) -> bool {
+        self.seats.get(&leaf).is_some_and(|seat| seat.participant.host)
+    }
+
+    /// The leaf of somebody, if it is them who sit there.
+    pub(crate) fn leaf_of(&self, id: ParticipantId) -> Option<u16> {
+        (self.id(id.leaf()) == Some(id)).then(|| id.leaf())
+    }
+
+    /// The leaf with this key.
+    pub(crate) fn leaf_with(&self, key: &VerifyingKey) -> Option<u16> {
+        self.seats.iter().find(|(_, seat)| seat.key == *key).map(|(leaf, _)| *leaf)
+    }
+
+    fn change(&mut self, leaf: u16, change: impl FnOnce(&mut Participant)) -> Option<Event> {
+        let seat = self.seats.get_mut(&leaf)?;
+        let before = seat.participant.clone();
+        change(&mut seat.participant);
+        (seat.participant != before).then(|| Event::ParticipantChanged(seat.participant.clone()))
+    }
+
+    /// What somebody says of themselves besides their leaf; an empty name is the leaf's.
+    pub(crate) fn on_about(&mut self, leaf: u16, name: &str, recording: bool) -> Vec<Event> {
+        let Some(seat) = self.seats.get_mut(&leaf) else { return Vec::new() };
+        let before = seat.participant.clone();
+        seat.renamed = Some(name.to_owned()).filter(|name| !name.is_empty());
+        let shown = seat.renamed.clone().unwrap_or_else(|| seat.said.clone());
+        seat.name(&shown);
+        seat.participant.recording = recording;
+        let mut events = Vec::new();
+        if seat.participant != before {
+            events.push(Event::ParticipantChanged(seat.participant.clone()));
+        }
+        self.tell_similar(&mut events);
+        events
+    }
+
+    /// Codes were compared with somebody, and were equal: whoever was in that epoch's tree is who the other sees there as well,
+    /// and MLS has carried that on. Only those who came later are not vouched for.
+    pub(crate) fn on_compared(&mut self, with: &VerifyingKey, epoch: u64) -> Vec<Event> {
+        let leaves: Vec<u16> = self.seats.keys().copied().collect();
+        let compared = self.leaf_with(with);
+        let change = |leaf: u16| {
+            self.change(leaf, |participant| {
+                participant.verified |= participant.joined_epoch <= epoch;
+                participant.compared |= compared == Some(leaf);
+            })
+        };
+        leaves.into_iter().filter_map(change).collect()
+    }
+
+    /// Codes were compared with somebody, and were not equal.
+    pub(crate) fn on_differs(&mut self, leaf: u16) -> Option<Event> {
+        self.change(leaf, |participant| (participant.verified, participant.compared) = (false, false))
+    }
+
+    /// Somebody is known from an earlier call.
+    pub(crate) fn on_known(&mut self, leaf: u16, which: u16) -> Option<Event> {
+        self.change(leaf, |participant| participant.known = Some(which))
     }
 
     /// Who sits on a leaf.
@@ -396,6 +506,54 @@ mod tests {
         assert!(roster.is_lively(1, Duration::ZERO) && !roster.is_lively(2, Duration::ZERO));
         roster.on_heartbeat(2, Duration::from_secs(1));
         assert!(roster.is_lively(2, Duration::from_secs(1)));
+    }
+
+    fn verified(roster: &Roster) -> Vec<(u16, bool, bool)> {
+        roster.all().iter().map(|one| (one.id.leaf(), one.verified, one.compared)).collect()
+    }
+
+    #[test]
+    fn after_a_comparison_only_newcomers_are_unverified() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1), member(2, 2)], 1, Duration::ZERO);
+        let with = [member(0, 0), member(1, 1), member(2, 2), member(3, 3)];
+        roster.update(&with, 5, Duration::ZERO, |_| Departure::Left);
+        let events = roster.on_compared(&VerifyingKey::new([1; 32]), 4);
+        assert_eq!(events.len(), 3, "{events:?}");
+        assert_eq!(verified(&roster), [(0, true, false), (1, true, true), (2, true, false), (3, false, false)]);
+        // Whoever comes back has the same key, and is who they were; another on the same leaf is not.
+        let moved = [member(0, 0), member(1, 9), member(2, 2), member(3, 3), member(4, 1)];
+        roster.update(&moved, 6, Duration::ZERO, |_| Departure::Left);
+        assert_eq!(
+            verified(&roster),
+            [(0, true, false), (1, false, false), (2, true, false), (3, false, false), (4, true, true)]
+        );
+        let mut back = Roster::new(7, &[member(7, 0), member(1, 9), member(4, 1)], 9, Duration::ZERO);
+        back.carry_over(&roster);
+        assert_eq!(verified(&back), [(1, false, false), (4, true, true), (7, true, false)]);
+        assert_eq!(back.on_differs(4).into_iter().count(), 1);
+        assert_eq!(verified(&back)[1], (4, false, false));
+    }
+
+    #[test]
+    fn a_new_name_stays_until_it_is_taken_back() {
+        let mut roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        let name = |roster: &Roster| roster.all()[1].name.clone();
+        assert_eq!(roster.on_about(1, "Jo", false).len(), 1);
+        assert_eq!(roster.on_about(1, "Jo", false).len(), 0, "nothing new");
+        assert!(roster.update(&[member(0, 0), member(1, 1)], 2, Duration::ZERO, |_| Departure::Left).is_empty());
+        assert_eq!(name(&roster), "Jo");
+        assert_eq!(roster.on_about(1, "", true).len(), 1);
+        assert_eq!((name(&roster), roster.all()[1].recording), ("n1".to_owned(), true));
+    }
+
+    #[test]
+    fn where_there_is_a_host_only_a_host_vouches_for_what_we_see() {
+        let roster = Roster::new(2, &[member(0, 0), member(1, 1), member(2, 2)], 1, Duration::ZERO);
+        assert!(roster.vouches(0) && !roster.vouches(1));
+        let roster = Roster::new(2, &[member(1, 1), member(2, 2)], 1, Duration::ZERO);
+        assert!(roster.vouches(1), "no host is there");
+        let roster = Roster::new(0, &[member(0, 0), member(1, 1)], 1, Duration::ZERO);
+        assert!(roster.vouches(1), "we are the host");
     }
 
     #[test]

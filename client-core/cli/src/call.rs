@@ -21,8 +21,8 @@ use crate::{
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
     said::{
-        Carrying, FirstFrame, Joined, Person, Remote, Report, Said, Stats, Who, connection, departure, kind, misdeed, mode,
-        transport,
+        Carrying, Changed, FirstFrame, Joined, Person, Remote, Report, Said, Stats, Who, connection, departure, kind, misdeed,
+        mode, transport,
     },
     stop::Stop,
     tally::{Tally, millis},
@@ -253,7 +253,8 @@ impl<'a> Running<'a> {
                 self.people.insert(participant.id, participant);
             }
             Event::ParticipantChanged(participant) => {
-                self.out.say(&Said::ParticipantChanged(Person::from(&participant)));
+                let changed = Changed::of(&participant, self.people.get(&participant.id));
+                self.out.say(&Said::ParticipantChanged(changed));
                 self.people.insert(participant.id, participant);
             }
             Event::ParticipantLeft { id, how } => {
@@ -326,6 +327,34 @@ impl<'a> Running<'a> {
                 self.out.say(&Said::HostsChanged { hosts: hosts.into_iter().map(Who::from).collect(), names });
             }
             Event::LastHost => self.out.say(&Said::LastHost),
+            Event::CompareCode { participant, words, epoch } => {
+                let name = self.name(participant);
+                self.out.say(&Said::CompareCode { participant: participant.into(), name, words, epoch });
+            }
+            Event::CompareUnanswered { participant } => {
+                let name = self.name(participant);
+                self.out.say(&Said::CompareUnanswered { participant: participant.into(), name });
+            }
+            Event::Acquaintance { participant, secret: _ } => {
+                let name = self.name(participant);
+                self.out.say(&Said::Acquainted { participant: participant.into(), name });
+            }
+            Event::Hands(hands) => {
+                let names = hands.iter().map(|hand| self.name(*hand)).collect();
+                self.out.say(&Said::Hands { hands: hands.into_iter().map(Who::from).collect(), names });
+            }
+            Event::Reaction { from, text } => {
+                let name = self.name(from);
+                self.out.say(&Said::Reaction { participant: from.into(), name, text });
+            }
+            Event::MuteRequested { by, kind: wanted } => {
+                let name = self.name(by);
+                self.out.say(&Said::MuteRequested { participant: by.into(), name, kind: kind(wanted) });
+            }
+            Event::Equivocation { relay, proof } => {
+                let proof = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+                self.out.say(&Said::Equivocation { relay: relay.to_hex(), proof });
+            }
             Event::Misbehaved { participant, what } => {
                 let name = self.name(participant);
                 self.out.say(&Said::Misbehaved { participant: participant.into(), name, what: misdeed(what) });

@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        said::{Carrying, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
+        said::{Carrying, Changed, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
         tally::{Sent, Tally},
     };
 
@@ -80,6 +80,10 @@ mod tests {
             hidden: false,
             muted_by_me: false,
             blocked: false,
+            verified: false,
+            compared: false,
+            known: None,
+            recording: false,
         }
     }
 
@@ -121,17 +125,57 @@ mod tests {
                 }),
                 json!({"t": 1234, "event": "joined", "me": id, "name": "First", "title": "Tea", "epoch": 3, "safety_code": code,
                     "transport": "quic", "join_ms": 40, "roster": [
-                        {"participant": id, "name": "First", "is_me": false, "host": true, "present": "here"}]}),
+                        {"participant": id, "name": "First", "is_me": false, "host": true, "present": "here",
+                            "verified": false, "compared": false, "known": null, "recording": false}]}),
             ),
             (
                 Said::ParticipantJoined(person()),
                 json!({"t": 1234, "event": "participant_joined", "participant": id, "name": "First", "is_me": false, "host": true,
-                    "present": "here"}),
+                    "present": "here", "verified": false, "compared": false, "known": null, "recording": false}),
             ),
             (
-                Said::ParticipantChanged(Person { present: "grey", ..person() }),
+                Said::ParticipantChanged(Changed {
+                    person: Person { present: "grey", known: Some(2), ..person() },
+                    what: "present",
+                    was: "First".to_owned(),
+                }),
                 json!({"t": 1234, "event": "participant_changed", "participant": id, "name": "First", "is_me": false, "host": true,
-                    "present": "grey"}),
+                    "present": "grey", "verified": false, "compared": false, "known": 2, "recording": false,
+                    "what": "present", "was": "First"}),
+            ),
+            (
+                Said::CompareCode {
+                    participant: who.clone(),
+                    name: "First".to_owned(),
+                    words: "acorn canoe tulip zebra".to_owned(),
+                    epoch: 4,
+                },
+                json!({"t": 1234, "event": "compare_code", "participant": id, "name": "First",
+                    "words": "acorn canoe tulip zebra", "epoch": 4}),
+            ),
+            (
+                Said::CompareUnanswered { participant: who.clone(), name: "First".to_owned() },
+                json!({"t": 1234, "event": "compare_unanswered", "participant": id, "name": "First"}),
+            ),
+            (
+                Said::Acquainted { participant: who.clone(), name: "First".to_owned() },
+                json!({"t": 1234, "event": "acquainted", "participant": id, "name": "First"}),
+            ),
+            (
+                Said::Hands { hands: vec![who.clone()], names: vec!["First".to_owned()] },
+                json!({"t": 1234, "event": "hands", "hands": [id], "names": ["First"]}),
+            ),
+            (
+                Said::Reaction { participant: who.clone(), name: "First".to_owned(), text: "+1".to_owned() },
+                json!({"t": 1234, "event": "reaction", "participant": id, "name": "First", "text": "+1"}),
+            ),
+            (
+                Said::MuteRequested { participant: who.clone(), name: "First".to_owned(), kind: "microphone" },
+                json!({"t": 1234, "event": "mute_requested", "participant": id, "name": "First", "kind": "microphone"}),
+            ),
+            (
+                Said::Equivocation { relay: "ab".to_owned(), proof: "01".to_owned() },
+                json!({"t": 1234, "event": "equivocation", "relay": "ab", "proof": "01"}),
             ),
             (
                 Said::ParticipantLeft { participant: who.clone(), name: "First".to_owned(), how: "reaped" },

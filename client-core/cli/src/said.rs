@@ -18,7 +18,7 @@ pub(crate) enum Said {
     Link { link: String },
     Joined(Joined),
     ParticipantJoined(Person),
-    ParticipantChanged(Person),
+    ParticipantChanged(Changed),
     ParticipantLeft { participant: Who, name: String, how: &'static str },
     Published { kind: &'static str, label: String },
     TrackPublished(Remote),
@@ -38,6 +38,13 @@ pub(crate) enum Said {
     ModeChanged { mode: &'static str, participant: Option<Who>, name: String },
     HostsChanged { hosts: Vec<Who>, names: Vec<String> },
     LastHost,
+    CompareCode { participant: Who, name: String, words: String, epoch: u64 },
+    CompareUnanswered { participant: Who, name: String },
+    Acquainted { participant: Who, name: String },
+    Hands { hands: Vec<Who>, names: Vec<String> },
+    Reaction { participant: Who, name: String, text: String },
+    MuteRequested { participant: Who, name: String, kind: &'static str },
+    Equivocation { relay: String, proof: String },
     Misbehaved { participant: Who, name: String, what: &'static str },
     Warning { text: String },
     Stats(Stats),
@@ -65,6 +72,37 @@ pub(crate) struct Person {
     pub(crate) is_me: bool,
     pub(crate) host: bool,
     pub(crate) present: &'static str,
+    pub(crate) verified: bool,
+    pub(crate) compared: bool,
+    pub(crate) known: Option<u16>,
+    pub(crate) recording: bool,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct Changed {
+    #[serde(flatten)]
+    pub(crate) person: Person,
+    pub(crate) what: &'static str,
+    /// What they were called before.
+    pub(crate) was: String,
+}
+
+impl Changed {
+    /// What people want to know of it first.
+    pub(crate) fn of(participant: &Participant, before: Option<&Participant>) -> Self {
+        let what = match before {
+            Some(before) if before.present != participant.present => "present",
+            Some(before) if before.name != participant.name => "name",
+            Some(before) if before.recording != participant.recording => "recording",
+            Some(before) if before.known != participant.known => "known",
+            Some(before) if (before.verified, before.compared) != (participant.verified, participant.compared) => "verified",
+            Some(before) if before.host != participant.host => "host",
+            Some(_) => "other",
+            None => "present",
+        };
+        let was = before.map_or_else(String::new, |before| before.name.clone());
+        Self { person: Person::from(participant), what, was }
+    }
 }
 
 #[derive(Serialize, Debug)]
@@ -155,7 +193,6 @@ impl From<ParticipantId> for Who {
     }
 }
 
-#[cfg(test)]
 impl Who {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -183,6 +220,10 @@ impl From<&Participant> for Person {
                 Presence::Here => "here",
                 Presence::Grey => "grey",
             },
+            verified: participant.verified,
+            compared: participant.compared,
+            known: participant.known,
+            recording: participant.recording,
         }
     }
 }

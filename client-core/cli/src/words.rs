@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    said::{Joined, Person, Report, Said, WEBSOCKET},
+    said::{Changed, Joined, Person, Report, Said, WEBSOCKET},
     tally::Receiving,
 };
 
@@ -16,8 +16,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::Link { link } => format!("link: {link}"),
         Said::Joined(joined) => entered(joined),
         Said::ParticipantJoined(person) => format!("{} came", shown(person)),
-        Said::ParticipantChanged(person) if person.present == "grey" => format!("{} does not answer", shown(person)),
-        Said::ParticipantChanged(person) => format!("{} is back", shown(person)),
+        Said::ParticipantChanged(changed) => self::changed(changed)?,
         Said::ParticipantLeft { name, how: "left", .. } => format!("{} left", printable(name)),
         Said::ParticipantLeft { name, how: "moved", .. } => format!("{} comes back on another line", printable(name)),
         Said::ParticipantLeft { name, how: "removed", .. } => format!("{} was removed", printable(name)),
@@ -71,12 +70,46 @@ pub(crate) fn words(said: &Said) -> Option<String> {
                 if *what == "junk" { "sends what the room's rules do not allow" } else { "sent what some could not apply" };
             format!("{} {what}: /remove them if it goes on", printable(name))
         }
+        Said::CompareCode { name, words, participant, .. } => format!(
+            "compare with {}: {words}\nread it to each other, then /verified {who} or /differs {who}",
+            printable(name),
+            who = participant.as_str()
+        ),
+        Said::CompareUnanswered { name, .. } => format!("{} did not answer: try to compare again", printable(name)),
+        Said::Acquainted { name, .. } => format!("{} can be recognised in the next call", printable(name)),
+        Said::Hands { names, .. } if names.is_empty() => "no hand is up".to_owned(),
+        Said::Hands { names, .. } => {
+            format!("hands up: {}", names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", "))
+        }
+        Said::Reaction { name, text, .. } => format!("{}: {}", printable(name), printable(text)),
+        Said::MuteRequested { name, kind, .. } => format!("{} asks you to mute your {kind}", printable(name)),
+        Said::Equivocation { relay, proof } => {
+            format!("relay {relay} told two histories of this room, and here is the proof for `conclave proof verify`:\n{proof}")
+        }
         Said::Connection { .. } | Said::Carriers { .. } | Said::Stats(_) => return None,
         Said::Warning { text } => format!("note: {}", printable(text)),
         Said::Report(report) => summary(report)?,
         Said::Ended { ok: true, .. } => "left".to_owned(),
         // The sentence goes to standard error.
         Said::Ended { ok: false, .. } => return None,
+    })
+}
+
+/// `None` where something else says it.
+fn changed(changed: &Changed) -> Option<String> {
+    let person = &changed.person;
+    let who = shown(person);
+    Some(match changed.what {
+        "present" if person.present == "grey" => format!("{who} does not answer"),
+        "present" => format!("{who} is back"),
+        "name" => format!("{} is called {} now", printable(&changed.was), printable(&person.name)),
+        "recording" if person.recording => format!("{who} says that they record"),
+        "recording" => format!("{who} does not record any more"),
+        "known" => format!("{who} is somebody with whom you compared codes before"),
+        "verified" if person.compared => format!("{who} is verified: you compared codes"),
+        "verified" if person.verified => format!("{who} is in the same room: verified by a comparison"),
+        "verified" => format!("{who} is not verified any more"),
+        _ => return None,
     })
 }
 
@@ -195,7 +228,17 @@ mod tests {
 
     #[test]
     fn whoever_comes_in_sees_where_they_are_and_with_whom() {
-        let person = |name: &str, is_me, host| Person { participant: who(), name: name.to_owned(), is_me, host, present: "here" };
+        let person = |name: &str, is_me, host| Person {
+            participant: who(),
+            name: name.to_owned(),
+            is_me,
+            host,
+            present: "here",
+            verified: false,
+            compared: false,
+            known: None,
+            recording: false,
+        };
         let mut joined = Joined {
             me: who(),
             name: "Guest".to_owned(),

@@ -238,6 +238,13 @@ impl<O: Observer> Task<O> {
                 Event::Chat { from, id, text, unix_ms, name, gone, history }
             }
             E::ChatGap { from, count } => Event::ChatGap { from, count },
+            E::CompareCode { participant, words, epoch } => Event::CompareCode { participant, words, epoch },
+            E::CompareUnanswered { participant } => Event::CompareUnanswered { participant },
+            E::Acquaintance { participant, secret } => Event::Acquaintance { participant, secret },
+            E::Hands(hands) => Event::Hands(hands),
+            E::Reaction { from, text } => Event::Reaction { from, text },
+            E::MuteRequested { by, kind } => Event::MuteRequested { by, kind },
+            E::Equivocation { relay, proof } => Event::Equivocation { relay, proof },
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Carriers(carriers) => Event::Carriers(carriers),
             // Whoever waits for the room has no handle of it yet.

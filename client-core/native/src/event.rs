@@ -2,13 +2,14 @@
 
 use conclave_client_core::{
     api::{
-        Carrier, ConnectionState, Departure, InFrame, Misdeed, Mode, OpenError, Participant, ParticipantId, RemoteTrack,
-        RequestId, Warning,
+        Acquaintance, Carrier, ConnectionState, Departure, InFrame, Kind, Misdeed, Mode, OpenError, Participant, ParticipantId,
+        RemoteTrack, RequestId, Warning,
     },
     link::Link,
 };
 
-use conclave_federation::id::TrackId;
+use bytes::Bytes;
+use conclave_federation::id::{RelayId, TrackId};
 use conclave_quic::Transport;
 
 use crate::error::Failure;
@@ -109,6 +110,52 @@ pub enum Event {
         from: ParticipantId,
         /// How many, at least.
         count: u64,
+    },
+    /// A comparison: these words are on the other's screen as well, if nobody sits in between. People read them to each other, and
+    /// say what came of it by [`crate::Room::verified`].
+    CompareCode {
+        /// With whom.
+        participant: ParticipantId,
+        /// Four words.
+        words: String,
+        /// The epoch whose roster they vouch for.
+        epoch: u64,
+    },
+    /// Somebody who was asked to compare did not answer.
+    CompareUnanswered {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Codes were compared with somebody and were equal: what both can be recognised by in later calls. To be stored as a secret
+    /// and given to [`crate::Options::known`], or to be forgotten.
+    Acquaintance {
+        /// Who.
+        participant: ParticipantId,
+        /// What to store.
+        secret: Acquaintance,
+    },
+    /// Whose hands are up, in the order in which they were raised, each time that this changes.
+    Hands(Vec<ParticipantId>),
+    /// Somebody shows everybody a sign.
+    Reaction {
+        /// Who.
+        from: ParticipantId,
+        /// A few bytes, as a rule an emoji.
+        text: String,
+    },
+    /// Somebody asks us to mute ourselves. It is for people to decide.
+    MuteRequested {
+        /// Who.
+        by: ParticipantId,
+        /// Which track.
+        kind: Kind,
+    },
+    /// The room's hub told two histories, and its own signatures prove it: [`crate::verify_proof`] needs nothing but these bytes.
+    Equivocation {
+        /// Which relay.
+        relay: RelayId,
+        /// The proof.
+        proof: Bytes,
     },
     /// The group moved on: somebody came or went.
     Epoch {

@@ -42,9 +42,10 @@ mod track;
 
 pub use conclave_client_core::{
     api::{
-        Carrier, ClientError, Codec, ConnectionState, DeclineReason, Departure, InFrame, Kind, LocalTrack, Media, Misdeed, Mode,
-        OpenError, Participant, ParticipantId, Presence, RemoteTrack, RequestId, Warning,
+        Acquaintance, Carrier, ClientError, Codec, ConnectionState, DeclineReason, Departure, InFrame, Kind, LocalTrack, Media,
+        Misdeed, Mode, OpenError, Participant, ParticipantId, Presence, RemoteTrack, RequestId, Warning,
     },
+    equivocation::{NoProof, Shown, verify as verify_proof},
     link::{Link, LinkError},
 };
 pub use conclave_federation::{

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use conclave_client_core::api::{CreateRoom, Mode};
+use conclave_client_core::api::{Acquaintance, CreateRoom, Mode};
 use conclave_federation::limits::MAX_LEAVES;
 
 use crate::entry::EntryRelay;
@@ -12,6 +12,7 @@ pub struct Options {
     pub(crate) name: String,
     pub(crate) entry: Option<EntryRelay>,
     pub(crate) seed: Option<[u8; 32]>,
+    pub(crate) known: Vec<Acquaintance>,
     #[cfg(feature = "audit")]
     pub(crate) audit: Option<crate::driver::Audit>,
 }
@@ -24,6 +25,7 @@ impl Options {
             name: name.into(),
             entry: None,
             seed: None,
+            known: Vec::new(),
             #[cfg(feature = "audit")]
             audit: None,
         }
@@ -33,6 +35,14 @@ impl Options {
     #[must_use]
     pub fn through(mut self, entry: EntryRelay) -> Self {
         self.entry = Some(entry);
+        self
+    }
+
+    /// Recognises these people, if they recognise us: what [`crate::Event::Acquaintance`] gave in earlier calls, at most 256 of
+    /// them. [`crate::Participant::known`] counts them from 0, in this order.
+    #[must_use]
+    pub fn known(mut self, known: impl IntoIterator<Item = Acquaintance>) -> Self {
+        self.known = known.into_iter().collect();
         self
     }
 

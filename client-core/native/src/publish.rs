@@ -56,6 +56,10 @@ impl Tracks {
             | Warning::Rejoined
             | Warning::HistoryMismatch
             | Warning::RecordMismatch
+            | Warning::CodesDiffer
+            | Warning::NoMoreComparisons
+            | Warning::TooManyGestures
+            | Warning::NobodyOfThatId
             | Warning::NotHost
             | Warning::Gone
             | Warning::NotInRoom

@@ -10,7 +10,7 @@ use std::{
 
 use conclave_client_core::{
     Client,
-    api::{Command, Config, Entry, Participant, ParticipantId, Profile, RemoteTrack},
+    api::{Command, Config, Entry, Kind, Participant, ParticipantId, Profile, RemoteTrack},
     link::Link,
 };
 use conclave_federation::id::TrackId;
@@ -224,6 +224,62 @@ impl Room {
         self.order(Order::Command(Command::Block { participant, blocked })).await
     }
 
+    /// Compares codes with somebody; answered by [`Event::CompareCode`] at both.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn compare(&self, participant: ParticipantId) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Compare { participant })).await
+    }
+
+    /// Says whether the words that were compared with somebody were equal.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn verified(&self, participant: ParticipantId, matches: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Verified { participant, matches })).await
+    }
+
+    /// Takes another name; an empty one is the name with which we came.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn rename(&self, name: impl Into<String>) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Rename { name: name.into() })).await
+    }
+
+    /// Raises the hand, or takes it down.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn raise_hand(&self, up: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::RaiseHand { up })).await
+    }
+
+    /// Says that we record, or do not any more: to be said before a recording begins.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn say_recording(&self, on: bool) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Recording { on })).await
+    }
+
+    /// Shows everybody a sign for a moment.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn react(&self, text: impl Into<String>) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::React { text: text.into() })).await
+    }
+
+    /// Asks somebody to mute a track of theirs: nobody can do it for them.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn ask_mute(&self, participant: ParticipantId, kind: Kind) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::AskMute { participant, kind })).await
+    }
+
     /// Asks the publisher of a track for a key frame.
     ///
     /// # Errors
@@ -277,5 +333,5 @@ fn config(options: &Options, entry: Entry) -> Result<Config, JoinError> {
             seed
         }
     };
-    Ok(Config { seed, profile: Profile { name: options.name.clone() }, entry })
+    Ok(Config { seed, profile: Profile { name: options.name.clone() }, entry, known: options.known.clone() })
 }

@@ -51,6 +51,13 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::ModeChanged { .. }
         | Event::HostsChanged { .. }
         | Event::LastHost
+        | Event::CompareCode { .. }
+        | Event::CompareUnanswered { .. }
+        | Event::Acquaintance { .. }
+        | Event::Hands(_)
+        | Event::Reaction { .. }
+        | Event::MuteRequested { .. }
+        | Event::Equivocation { .. }
         | Event::Misbehaved { .. }
         | Event::Warning(_)
         | Event::Ended(_) => {}
@@ -79,6 +86,10 @@ mod tests {
             hidden: false,
             muted_by_me: false,
             blocked: false,
+            verified: false,
+            compared: false,
+            known: None,
+            recording: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use conclave_federation::id::TrackId;
 
-use super::{LocalTrack, Media, Mode, OutFrame, ParticipantId, RequestId};
+use super::{Kind, LocalTrack, Media, Mode, OutFrame, ParticipantId, RequestId};
 
 /// What the application wants.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub enum Command {
         /// Which.
         track: LocalTrack,
     },
-    /// Say whether a track is muted: others are told with the next catalog, by [`super::Event::TrackChanged`]. Whether frames are
-    /// written meanwhile is the application's matter.
+    /// Say whether a track is muted: others are told with the next catalog, by [`super::Event::TrackChanged`]. Frames
+    /// that are written meanwhile are refused and counted: what is said to be muted is not heard.
     Mute {
         /// Which.
         track: LocalTrack,
@@ -38,6 +38,49 @@ pub enum Command {
     Chat {
         /// The words.
         text: String,
+    },
+    /// Compare codes with somebody; answered by [`super::Event::CompareCode`] at both, or by
+    /// [`super::Event::CompareUnanswered`]. The two read the words to each other over what they see and hear, and say what came of
+    /// it by [`Command::Verified`].
+    Compare {
+        /// With whom.
+        participant: ParticipantId,
+    },
+    /// Say whether the words that were compared with somebody were equal. If they were, all who were in the room then are
+    /// [`super::Participant::verified`], and [`super::Event::Acquaintance`] has what they can be recognised by in the next call.
+    Verified {
+        /// With whom.
+        participant: ParticipantId,
+        /// Whether.
+        matches: bool,
+    },
+    /// Be called something else from now on; empty is the name with which we came.
+    Rename {
+        /// At most [`super::Profile::MAX_NAME`] bytes, longer ones are cut.
+        name: String,
+    },
+    /// Raise the hand, or take it down; answered by [`super::Event::Hands`] at everybody.
+    RaiseHand {
+        /// Whether it is up.
+        up: bool,
+    },
+    /// Say that we record, or do not any more: to be said before a recording begins.
+    Recording {
+        /// Whether.
+        on: bool,
+    },
+    /// Show everybody a sign for a moment; at most [`Command::MAX_REACTION`] bytes, longer ones are cut, and at most five gestures
+    /// a second.
+    React {
+        /// An emoji, as a rule.
+        text: String,
+    },
+    /// Ask somebody to mute themselves: nobody can do it for them.
+    AskMute {
+        /// Whom.
+        participant: ParticipantId,
+        /// Which of their tracks.
+        kind: Kind,
     },
     /// Ask the publisher of a track for a key frame.
     RequestKeyFrame {
@@ -123,4 +166,7 @@ pub enum Command {
 impl Command {
     /// Longest chat message, in bytes of UTF-8.
     pub const MAX_CHAT: usize = 4 * 1024;
+
+    /// Longest reaction, in bytes of UTF-8.
+    pub const MAX_REACTION: usize = 16;
 }

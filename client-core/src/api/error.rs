@@ -47,6 +47,18 @@ pub enum Warning {
     /// A change of the room that could not be made.
     #[error("the room could not be changed now: try again in a moment")]
     NotChanged,
+    /// People compared codes, and they were not equal.
+    #[error("the codes differ: somebody may sit between you, so say nothing that nobody else may hear, and make a new room")]
+    CodesDiffer,
+    /// This client cannot take part in any more comparisons.
+    #[error("no more comparisons can be made in this call: leave and come in again")]
+    NoMoreComparisons,
+    /// More gestures than are shown.
+    #[error("not sent: more than five gestures a second are not shown")]
+    TooManyGestures,
+    /// The participant is not there.
+    #[error("nobody of that id is in the room: look at who is here")]
+    NobodyOfThatId,
     /// The box of an epoch contradicts the room's record.
     #[error("a participant's commit disagrees with the room's record: compare the safety codes")]
     RecordMismatch,

@@ -1,12 +1,13 @@
 //! What a participant tells its application.
 
-use conclave_federation::id::TrackId;
+use bytes::Bytes;
+use conclave_federation::id::{RelayId, TrackId};
 
 use super::{
-    Carrier, ClientError, Departure, InFrame, LocalTrack, Misdeed, Mode, OpenError, Participant, ParticipantId, RemoteTrack,
-    RequestId, Warning,
+    Carrier, ClientError, Departure, InFrame, Kind, LocalTrack, Misdeed, Mode, OpenError, Participant, ParticipantId,
+    RemoteTrack, RequestId, Warning,
 };
-use crate::link::Link;
+use crate::{known::Acquaintance, link::Link};
 
 /// What a participant tells its application: first [`Event::Joined`] with the whole state, then what changes.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub enum Event {
     },
     /// Somebody came.
     ParticipantJoined(Participant),
-    /// Somebody turned grey, or came back.
+    /// Somebody turned grey, or came back, or something else of what is known of them is another now.
     ParticipantChanged(Participant),
     /// Somebody is not in the room any more.
     ParticipantLeft {
@@ -94,6 +95,53 @@ pub enum Event {
         from: ParticipantId,
         /// How many; when we never heard them before, at least so many.
         count: u64,
+    },
+    /// A comparison: these words are on the other's screen as well, if nobody sits in between. People read them to each other and
+    /// say what came of it by [`super::Command::Verified`].
+    CompareCode {
+        /// With whom.
+        participant: ParticipantId,
+        /// Four words.
+        words: String,
+        /// The epoch whose tree they vouch for.
+        epoch: u64,
+    },
+    /// Somebody who was asked to compare did not answer.
+    CompareUnanswered {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Codes were compared with somebody and were equal: they have the same secret, and can be recognised by it in the next call
+    /// if both keep it and give it to [`super::Config::known`]. For the application to store, or to forget.
+    Acquaintance {
+        /// Who.
+        participant: ParticipantId,
+        /// What to store.
+        secret: Acquaintance,
+    },
+    /// Whose hands are up, in the order in which they were raised, each time that this changes.
+    Hands(Vec<ParticipantId>),
+    /// Somebody shows everybody a sign.
+    Reaction {
+        /// Who.
+        from: ParticipantId,
+        /// At most [`super::Command::MAX_REACTION`] bytes.
+        text: String,
+    },
+    /// Somebody asks us to mute ourselves. It is for people to decide.
+    MuteRequested {
+        /// Who.
+        by: ParticipantId,
+        /// Which track.
+        kind: Kind,
+    },
+    /// The room's hub told two histories: its own signatures say so. Told once, and to be shown to its operator, or to anybody:
+    /// [`crate::equivocation::verify`] needs nothing but these bytes.
+    Equivocation {
+        /// Which relay.
+        relay: RelayId,
+        /// The proof.
+        proof: Bytes,
     },
     /// The group moved on.
     Epoch {

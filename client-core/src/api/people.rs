@@ -66,6 +66,15 @@ pub struct Participant {
     pub muted_by_me: bool,
     /// We receive nothing of them, by our own [`super::Command::Block`].
     pub blocked: bool,
+    /// Whether they were in the room when codes were compared with somebody, and were equal: whoever that was sees the same leaf in
+    /// the same room. It says nothing of who they are; see [`Participant::compared`].
+    pub verified: bool,
+    /// Whether codes were compared with them.
+    pub compared: bool,
+    /// Which of [`super::Config::known`] they are: somebody with whom codes were compared in an earlier call.
+    pub known: Option<u16>,
+    /// Whether they say that they record. Nobody can make anybody say so.
+    pub recording: bool,
 }
 
 impl fmt::Debug for Participant {

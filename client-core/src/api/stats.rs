@@ -9,6 +9,10 @@ pub struct Stats {
     pub frames_sent: u64,
     /// Frames handed over that were dropped: nobody could take them.
     pub frames_dropped: u64,
+    /// Frames handed over for a track that is said to be muted: refused.
+    pub frames_muted: u64,
+    /// Frames dropped because the room's control was out of reach for a minute.
+    pub frames_stopped: u64,
     /// Objects opened, of all kinds.
     pub objects_opened: u64,
     /// Objects that are not what participants send.
@@ -29,6 +33,14 @@ pub struct Stats {
     pub refused_too_much: u64,
     /// Control words of a kind from the future, passed over.
     pub control_unknown: u64,
+    /// Control words that were here before.
+    pub control_repeated: u64,
+    /// Beacons that do not open: of another generation.
+    pub beacons_refused: u64,
+    /// Heartbeats that say another head of the log than the one we hold.
+    pub heads_contradicted: u64,
+    /// Times that the log was asked for again, because others went on without us.
+    pub log_asked_again: u64,
     /// Entries of the log that were applied.
     pub entries_applied: u64,
     /// Entries of the log that were skipped, as by everybody.

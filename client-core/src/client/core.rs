@@ -20,7 +20,8 @@ use rand_core::RngCore;
 
 use super::{Ask, connection::Open};
 use crate::{
-    api::{ClientError, DeclineReason, Event, OpenError, ParticipantId, Profile, Stats, Warning},
+    api::{Acquaintance, ClientError, DeclineReason, Event, OpenError, ParticipantId, Profile, Stats, Warning},
+    compare::Chain,
     link::Link,
     peace::Peace,
 };
@@ -38,13 +39,26 @@ pub(super) struct Core {
     pub(super) profile: Profile,
     pub(super) stats: Stats,
     pub(super) peace: Peace,
+    /// Who is to be recognised.
+    pub(super) known: Vec<Acquaintance>,
+    /// The nonces that our leaf is bound to.
+    pub(super) nonces: Chain,
     events: VecDeque<Event>,
     refusals: BTreeMap<OpenError, Duration>,
 }
 
 impl Core {
-    pub(super) fn new(rng: ChaCha20Rng, profile: Profile, stats: Stats) -> Self {
-        Self { rng, profile, stats, peace: Peace::default(), events: VecDeque::new(), refusals: BTreeMap::new() }
+    pub(super) fn new(mut rng: ChaCha20Rng, profile: Profile, mut known: Vec<Acquaintance>) -> Self {
+        known.truncate(Acquaintance::MOST);
+        let nonces = Chain::random(&mut rng);
+        let (stats, events, refusals) = (Stats::default(), VecDeque::new(), BTreeMap::new());
+        Self { rng, profile, stats, peace: Peace::default(), known, nonces, events, refusals }
+    }
+
+    /// Nonces for a new leaf; gives what it is to be bound to.
+    pub(super) fn commit(&mut self) -> [u8; 32] {
+        self.nonces = Chain::random(&mut self.rng);
+        self.nonces.commitment()
     }
 
     /// Tells the application.

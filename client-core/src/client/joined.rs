@@ -10,10 +10,12 @@
 //! A lost session changes nothing of who we are: the next one attaches, announces and subscribes anew, and the log goes on
 //! where it was. Losing the group's thread has one way back, a new leaf under the same key.
 
+mod about;
 mod carriers;
 mod chat;
 mod control;
 mod duties;
+mod fresh;
 mod hosts;
 mod leave;
 mod membership;
@@ -39,7 +41,7 @@ use conclave_federation::{
     },
 };
 
-use self::{carriers::Carriers, chat::Chat, leave::Leaving, membership::Seat, say::Own};
+use self::{carriers::Carriers, chat::Chat, fresh::Fresh, leave::Leaving, membership::Seat, say::Own};
 use super::{
     Ask,
     core::{Ctx, Hall, to_error},
@@ -47,9 +49,10 @@ use super::{
     held::Held,
 };
 use crate::{
-    api::{ClientError, ConnectionState, Event, LocalTrack, Warning},
-    catalog::{Author, Catalogs},
+    api::{ClientError, Event, LocalTrack, ParticipantId, Warning},
+    catalog::{About, Author, Catalogs},
     committer::Committer,
+    gesture::Gestures,
     heartbeat::Pulse,
     keys::{BaseKey, Epoch},
     leaf::Profile,
@@ -132,7 +135,11 @@ pub(super) struct Joined {
     roster: Roster,
     catalogs: Catalogs,
     pulse: Pulse,
-    control_lost: bool,
+    fresh: Fresh,
+    /// What we say of ourselves besides our leaf.
+    about: About,
+    hands_told: Vec<ParticipantId>,
+    gestures: Gestures,
     sealer: Sealer,
     opener: Opener,
     publisher: Publisher,
@@ -176,7 +183,10 @@ impl Joined {
             roster: Roster::new(me, &members, group.epoch(), now.mono),
             catalogs: Catalogs::default(),
             pulse: Pulse::new(me, now.mono),
-            control_lost: false,
+            fresh: Fresh::default(),
+            about: About::default(),
+            hands_told: Vec::new(),
+            gestures: Gestures::default(),
             sealer: Sealer::new(me, epoch.clone()),
             opener: Opener::new(epoch),
             publisher: Publisher::new(place),
@@ -245,7 +255,7 @@ impl Joined {
         self.attach_refusals = 0;
         // We did not listen until now.
         self.roster.restart(ctx.now.mono);
-        self.pulse.restart(ctx.now.mono);
+        self.pulse.on_attached(ctx.now.mono);
         self.chat.restart(ctx.now.mono);
         self.subscribe(ctx);
         self.announce(ctx);
@@ -301,6 +311,7 @@ impl Joined {
         self.attached = Attached::No;
         self.publisher.on_lost();
         self.own.on_lost();
+        self.pulse.on_lost(now.mono);
         self.chat.on_lost(now.mono);
         self.subscriber.on_lost(now.mono);
         if self.seat.group().is_some_and(|group| group.pending().is_some()) {
@@ -504,14 +515,6 @@ impl Joined {
             all.push((format!("SFrame base key of epoch {}", epoch.number), epoch.base.expose().to_vec()));
         }
         all
-    }
-
-    fn connection_state(&mut self, lost: bool, ctx: &mut Ctx<'_, impl Outlet>) {
-        if self.control_lost != lost {
-            self.control_lost = lost;
-            let state = if lost { ConnectionState::ControlLost } else { ConnectionState::Connected };
-            self.tell(Event::Connection(state), ctx);
-        }
     }
 }
 

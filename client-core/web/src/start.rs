@@ -61,6 +61,7 @@ impl Start {
         let config = Config {
             seed: self.seed,
             profile: Profile { name: self.name.clone() },
+            known: Vec::new(),
             entry: Entry { relay: Some(relay), addresses: vec![self.address.clone()] },
         };
         Ok((config, relay))

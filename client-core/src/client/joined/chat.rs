@@ -174,7 +174,7 @@ impl Joined {
         let scene = self.scene();
         let Some(session) = ctx.session() else { return };
         let now = ctx.now.mono;
-        while self.own.chat.is_announced() {
+        while self.own.chat.is_announced() && self.fresh.may_send() {
             let Some(group) = self.seat.group_mut() else { return };
             let Some(waiting) = self.chat.waiting.pop_front() else { return };
             let epoch = group.epoch();

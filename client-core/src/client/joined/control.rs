@@ -35,15 +35,18 @@ impl Joined {
         match Control::verify(&word, self.author(from), &key)? {
             None => ctx.core.stats.control_unknown += 1,
             Some(Control::Heartbeat(beat)) => self.on_heartbeat(from, &beat, ctx),
+            Some(Control::Reaction(reaction)) => self.on_reaction(from, &reaction, ctx)?,
+            Some(Control::MuteRequest(request)) => self.on_mute_request(from, &request, ctx)?,
         }
         Ok(())
     }
 
     fn on_heartbeat(&mut self, from: u16, beat: &Heartbeat, ctx: &mut Ctx<'_, impl Outlet>) {
-        if let (Some(counter), Some(key)) = (self.pulse.on_beat(from, beat), self.roster.key(from)) {
+        if let (Some(counter), Some(key)) = (self.pulse.on_beat(from, beat, self.roster.vouches(from)), self.roster.key(from)) {
             self.chat.on_heard(key, counter);
         }
         self.committer.on_alive(crate::group::Leaf(u32::from(from)));
+        self.compare_heads(beat, ctx);
         if let Some(event) = self.roster.on_heartbeat(from, ctx.now.mono) {
             self.tell(event, ctx);
         }

@@ -84,8 +84,9 @@ impl Joined {
         };
         let present = if self.is_attached() {
             let alone = self.roster.len() < 2;
-            let lost_at = (!alone && !self.control_lost).then(|| self.pulse.lost_at());
-            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), lost_at, self.chat.next_timeout()]
+            let worse_at = if alone { None } else { self.pulse.worse_at(now.mono, self.roster.len()) };
+            let worse_at = [worse_at, self.fresh.next_timeout()].into_iter().flatten().min();
+            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), worse_at, self.chat.next_timeout()]
         } else {
             [None; 5]
         };
@@ -112,7 +113,7 @@ impl Joined {
         if self.roster.len() < 2 {
             self.pulse.restart(now);
         }
-        self.connection_state(self.pulse.lost_at() <= now, ctx);
+        self.watch_freshness(ctx);
         let Some(group) = self.seat.group() else { return };
         // In closed rooms only hosts may remove somebody against their will.
         if group.state().mode == Mode::Open || group.is_host(group.me()) {

@@ -76,6 +76,7 @@ impl Joined {
             return Next::Stay;
         };
         let outcome = group.process(&entry);
+        self.watch_entry(&entry, ctx);
         if matches!(outcome, Outcome::Applied(_) | Outcome::Skipped { .. }) {
             self.committer.on_entry(&entry.header.served, ctx.now.mono);
             self.conflict_since = None;
@@ -117,7 +118,7 @@ impl Joined {
     }
 
     /// Subscribes to the log again, from where we are.
-    fn follow_log_anew(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+    pub(super) fn follow_log_anew(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         if let Some(alias) = self.subscriber.wanted.restart_log(ctx.now.mono) {
             ctx.notify(Notice::Unsubscribe(alias));
             self.subscribe(ctx);
@@ -173,6 +174,7 @@ impl Joined {
             self.tell(event, ctx);
         }
         self.tell(Event::Epoch { epoch: epoch.number, safety_code: code, committed: applied.own }, ctx);
+        self.tell_hands(ctx);
         if !applied.added.is_empty() || !applied.swapped.is_empty() {
             self.welcome(ctx);
         }
@@ -211,6 +213,7 @@ impl Joined {
             Answer::Appended(head) => {
                 let served: Vec<_> = group.pending().map(|append| append.header.served.to_vec()).unwrap_or_default();
                 let outcome = group.appended(&head);
+                self.watch_head(&head, ctx);
                 if matches!(outcome, Outcome::Applied(_)) {
                     self.committer.on_entry(&served, ctx.now.mono);
                     self.conflict_since = None;
@@ -323,13 +326,15 @@ impl Joined {
         self.forget_leaf(self.me, ctx);
         self.access_key = group.access_key().clone();
         self.chat.transcripts.note(epoch.number, group.transcript());
-        self.roster = Roster::new(self.me, &members, epoch.number, ctx.now.mono);
+        let before = std::mem::replace(&mut self.roster, Roster::new(self.me, &members, epoch.number, ctx.now.mono));
+        self.roster.carry_over(&before);
         self.pulse.sit_down(self.me, ctx.now.mono);
         self.sealer = Sealer::new(self.me, epoch.clone());
         self.opener = Opener::new(epoch);
         self.subscriber.wanted.log_is_at(group.position().seq);
         self.seat = Seat::In(Box::new(group));
         self.follow_log_anew(ctx);
+        self.show_own_about(ctx);
         self.tell_anew(ctx);
         self.chat.on_sat_down();
         self.chat.restart(ctx.now.mono);

@@ -17,6 +17,7 @@ use crate::{
     catalog::{Catalog, Unreadable},
     frame::Frame,
     group::{Knocked, RequestKind},
+    heads::BEACON,
     sframe::{CATALOG_STREAM, CONTROL_STREAM, Kid, NotOpened, Opened, unpad},
     subscribe::{Arrived, What},
 };
@@ -38,6 +39,7 @@ impl Joined {
             What::Directory => self.on_directory(&arrived, ctx),
             What::Requests => self.on_knock(&arrived, ctx),
             What::Reliable if arrived.payload.first() == Some(&0) => self.on_chat(arrived, ctx),
+            What::Reliable if arrived.payload.first() == Some(&BEACON) => self.on_beacon(&arrived, ctx),
             What::Reliable => self.on_word(arrived, ctx),
             What::Media => self.on_media(arrived, ctx),
         }
@@ -75,6 +77,7 @@ impl Joined {
                 Some((arrived, opened))
             }
             Err(NotOpened::Later) => {
+                self.fresh.on_newer(ctx.now.mono);
                 self.hold(arrived, ctx);
                 None
             }
@@ -145,6 +148,7 @@ impl Joined {
             }
             self.tell(event, ctx);
         }
+        self.on_about(from, ctx);
         self.subscribe(ctx);
         Ok(())
     }
@@ -161,6 +165,7 @@ impl Joined {
     /// A leaf is gone, and all that was known of it.
     pub(super) fn forget_leaf(&mut self, gone: u16, ctx: &mut Ctx<'_, impl Outlet>) {
         self.pulse.forget(gone);
+        self.gestures.forget(gone);
         self.carriers.on_catalog();
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);

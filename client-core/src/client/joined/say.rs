@@ -100,7 +100,7 @@ impl Joined {
         };
         let lines = List::new(self.publisher.tracks().map(line).collect()).unwrap_or_default();
         let relay = ctx.open.as_ref().map(|open| open.relay.clone());
-        let catalog = Catalog { number: self.own.catalog_number, lines, relay };
+        let catalog = Catalog { number: self.own.catalog_number, about: self.about.clone(), lines, relay };
         let signed = catalog.sign(self.author(self.me), |label, body| group.sign(label, body));
         let epoch = group.epoch();
         self.own.catalog.begin_group();
@@ -114,8 +114,8 @@ impl Joined {
     /// A sign of life. With it the catalog goes again if the epoch is another by now: for those who missed it.
     pub(super) fn say_alive(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         let Some(group) = self.seat.group() else { return };
-        let (epoch, position) = (group.epoch(), group.position());
-        let (counter, echoes) = self.pulse.beat(ctx.now.mono, self.roster.len(), &mut ctx.core.rng);
+        let (epoch, position, host) = (group.epoch(), group.position(), self.roster.is_host(self.me));
+        let (counter, echoes) = self.pulse.beat(ctx.now.mono, self.roster.len(), host, &mut ctx.core.rng);
         let beat = Heartbeat {
             epoch,
             seq: position.seq,
@@ -125,6 +125,7 @@ impl Joined {
             echoes: List::new(echoes).unwrap_or_default(),
         };
         self.say_control(&Control::Heartbeat(beat), ctx);
+        self.say_beacon(ctx);
         if self.own.catalog_epoch.is_some_and(|said| said != epoch) {
             self.own.catalog_again();
         }

@@ -136,6 +136,9 @@ impl Joined {
         if self.publisher.mute(local, muted) {
             self.own.catalog_changed();
             self.say_catalog(ctx);
+            if !muted {
+                self.tell_if_video(local, ctx);
+            }
         }
     }
 
@@ -155,11 +158,14 @@ impl Joined {
     /// The application has a frame.
     pub(in crate::client) fn write(&mut self, local: LocalTrack, frame: &OutFrame, ctx: &mut Ctx<'_, impl Outlet>) {
         let now = ctx.now;
-        // While we have no seat nobody could open it.
-        let session = ctx.session().filter(|_| self.seat.group().is_some() && self.leaving.is_none());
+        // While we have no seat nobody could open it; while we are not told who is here, somebody could who should not.
+        let may_send = self.fresh.may_send();
+        ctx.core.stats.frames_stopped += u64::from(!may_send);
+        let session = ctx.session().filter(|_| may_send && self.seat.group().is_some() && self.leaving.is_none());
         let way = session.map(|session| Way { now, session, outlet: &mut *ctx.outlet });
         match self.publisher.write(local, frame, &mut self.sealer, way) {
             Written::Sent => ctx.core.stats.frames_sent += 1,
+            Written::Muted => ctx.core.stats.frames_muted += 1,
             Written::Dropped | Written::Unknown => ctx.core.stats.frames_dropped += 1,
             Written::KeyFrameNeeded => {
                 ctx.core.stats.frames_dropped += 1;

@@ -188,6 +188,7 @@ impl World {
         Config {
             seed: [seed; 32],
             profile: Profile { name: name.to_owned() },
+            known: Vec::new(),
             entry: Entry { relay: Some(self.hub.id()), addresses: vec![NAME.to_owned()] },
         }
     }

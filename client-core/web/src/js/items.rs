@@ -104,6 +104,19 @@ fn event(event: api::Event) -> Record {
             .with("gone", gone)
             .with("history", history),
         E::ChatGap { from, count } => Record::event("chatGap").with("from", from.get()).with_count("count", count),
+        E::CompareCode { participant, words, epoch } => {
+            Record::event("compareCode").with("participant", participant.get()).with("words", words).with_count("epoch", epoch)
+        }
+        E::CompareUnanswered { participant } => Record::event("compareUnanswered").with("participant", participant.get()),
+        E::Acquaintance { participant, secret } => {
+            Record::event("acquaintance").with("participant", participant.get()).with("secret", bytes(secret.expose()))
+        }
+        E::Hands(hands) => Record::event("hands").with("hands", list(&hands, |hand| JsValue::from(hand.get()))),
+        E::Reaction { from, text } => Record::event("reaction").with("from", from.get()).with("text", text),
+        E::MuteRequested { by, kind } => Record::event("muteRequested").with("by", by.get()).with("kind", names::kind(kind)),
+        E::Equivocation { relay, proof } => {
+            Record::event("equivocation").with("relay", relay.short()).with("proof", bytes(&proof))
+        }
         E::Epoch { epoch, safety_code, committed: _ } => {
             Record::event("epoch").with_count("epoch", epoch).with("safetyCode", digits(&safety_code))
         }
@@ -153,6 +166,10 @@ fn participant(who: &Participant) -> JsValue {
         .with("hidden", who.hidden)
         .with("mutedByMe", who.muted_by_me)
         .with("blocked", who.blocked)
+        .with("verified", who.verified)
+        .with("compared", who.compared)
+        .with_some("known", who.known)
+        .with("recording", who.recording)
         .done()
 }
 
@@ -186,6 +203,8 @@ pub(super) fn stats(stats: &Stats, blocked: u64) -> JsValue {
     Record::new()
         .with_count("framesSent", stats.frames_sent)
         .with_count("framesDropped", stats.frames_dropped)
+        .with_count("framesMuted", stats.frames_muted)
+        .with_count("framesStopped", stats.frames_stopped)
         .with_count("objectsOpened", stats.objects_opened)
         .with_count("refusedMalformed", stats.refused_malformed)
         .with_count("refusedUnknownKey", stats.refused_unknown_key)

@@ -47,6 +47,14 @@ export interface Participant {
     hidden: boolean;
     mutedByMe: boolean;
     blocked: boolean;
+    /** Whether they were here when codes were compared with somebody and were equal. */
+    verified: boolean;
+    /** Whether codes were compared with them. */
+    compared: boolean;
+    /** Which of the people that we know they are, counted from 0 in the order in which they were given. */
+    known?: number;
+    /** Whether they say that they record. */
+    recording: boolean;
 }
 
 /** A track of somebody else. */
@@ -144,6 +152,18 @@ export type RoomEvent =
     /** `id` is equal at everybody; `at` is the sender's clock, milliseconds since 1970. */
     | { event: "chat"; from: number; id: string; text: string; at: number; name: string; gone: boolean; history: boolean }
     | { event: "chatGap"; from: number; count: number }
+    /** These words are on the other's screen as well, if nobody sits in between. */
+    | { event: "compareCode"; participant: number; words: string; epoch: number }
+    | { event: "compareUnanswered"; participant: number }
+    /** What both of a comparison can be recognised by in later calls: a secret, to be stored or to be forgotten. */
+    | { event: "acquaintance"; participant: number; secret: Uint8Array<ArrayBuffer> }
+    /** Whose hands are up, in the order in which they were raised. */
+    | { event: "hands"; hands: number[] }
+    | { event: "reaction"; from: number; text: string }
+    /** Somebody asks us to mute ourselves. */
+    | { event: "muteRequested"; by: number; kind: Kind }
+    /** The hub's own signatures prove that it told two histories. */
+    | { event: "equivocation"; relay: string; proof: Uint8Array<ArrayBuffer> }
     /** `safetyCode` has 30 digits that are equal at everybody in this epoch. */
     | { event: "epoch"; epoch: number; safetyCode: string }
     | { event: "keyFrameWanted"; local: number }
@@ -174,6 +194,10 @@ export type Item = Deed | RoomEvent;
 export interface Stats {
     framesSent: number;
     framesDropped: number;
+    /** For tracks that are said to be muted. */
+    framesMuted: number;
+    /** While the room's control was out of reach. */
+    framesStopped: number;
     objectsOpened: number;
     refusedMalformed: number;
     refusedUnknownKey: number;

@@ -96,6 +96,9 @@ impl World {
                 self.check.note(Rule::ChatOnce, outcome);
             }
             Event::ChatGap { .. } => self.tally("chat gaps"),
+            Event::Equivocation { .. } => {
+                self.check.note(Rule::Honest, Err(format!("{who:?} was shown two histories by an honest hub")));
+            }
             Event::Warning(warning) => self.on_warning(number, warning),
             Event::FrameRefused { reason, .. } => self.on_refused(number, reason),
             Event::FramesLost { .. } => self.tally("gaps told"),
@@ -112,6 +115,12 @@ impl World {
             | Event::ModeChanged { .. }
             | Event::HostsChanged { .. }
             | Event::LastHost
+            | Event::CompareCode { .. }
+            | Event::CompareUnanswered { .. }
+            | Event::Acquaintance { .. }
+            | Event::Hands(_)
+            | Event::Reaction { .. }
+            | Event::MuteRequested { .. }
             | Event::Misbehaved { .. }
             | Event::Frame(_) => {}
         }
@@ -177,6 +186,10 @@ impl World {
             }
             Warning::PublishRefused(_)
             | Warning::SubscribeRefused(_)
+            | Warning::CodesDiffer
+            | Warning::NoMoreComparisons
+            | Warning::TooManyGestures
+            | Warning::NobodyOfThatId
             | Warning::NotHost
             | Warning::Gone
             | Warning::NotInRoom

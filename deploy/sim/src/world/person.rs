@@ -126,7 +126,8 @@ impl Person {
 
     /// Starts a client: with a link it joins, without it founds a room.
     pub(super) fn start(&mut self, now: Duration, link: Option<Link>, entry: Entry, chance: &mut Chance) {
-        let config = Config { seed: chance.bytes(), profile: Profile { name: Self::name(self.number) }, entry };
+        let config =
+            Config { seed: chance.bytes(), profile: Profile { name: Self::name(self.number) }, entry, known: Vec::new() };
         self.client = Some(match link {
             Some(link) => Client::join(config, link),
             None => Client::create(config, CreateRoom { title: "simulated".into(), max_members: 64, mode: Mode::Open }),
