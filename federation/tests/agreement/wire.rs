@@ -394,6 +394,11 @@ fn a_record_is_believed_only_from_its_founder_and_in_its_time() {
     let mut foreign = record.clone();
     foreign.sign(&crate::common::key(99));
     assert_eq!(foreign.verify(record.room, TIME), Err(RecordError::Signature));
+    // Somebody founds a room of their own and puts the name of this one on its record.
+    let mut usurped = record.clone();
+    usurped.founder = crate::common::key(99).verifying_key();
+    usurped.sign(&crate::common::key(99));
+    assert_eq!(usurped.verify(record.room, TIME), Err(RecordError::Founder));
     let mut eternal = record.clone();
     eternal.not_after = u64::MAX;
     eternal.sign(&crate::common::key(1));

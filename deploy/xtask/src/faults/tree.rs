@@ -1,5 +1,6 @@
 //! A copy of the tree, in which a fault stands as long as it is looked at.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,23 +22,24 @@ pub(super) struct Planted {
 }
 
 impl Tree {
-    /// Copies what git knows of, changed files as they are. What was built in the copy before stays.
+    /// Copies what git knows of, changed files as they are. What is the same already is left alone, with its time, so that
+    /// cargo builds again what changed since the last run and nothing else.
     pub(super) fn copy() -> Result<Self> {
         let root = shell::root();
         let base = root.join("target/faults");
         let (folder, build) = (base.join("tree"), base.join("build"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("cannot clear the copy of an earlier run")?;
-        }
         let names = shell::output(
             Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(&root),
         )?;
-        for name in names.lines() {
-            let (from, to) = (root.join(name), folder.join(name));
-            if !from.is_file() {
-                continue;
+        let names: BTreeSet<&str> = names.lines().filter(|name| root.join(name).is_file()).collect();
+        for name in &names {
+            copy(&root.join(name), &folder.join(name)).with_context(|| format!("cannot copy {name}"))?;
+        }
+        for old in files(&folder)? {
+            let gone = old.strip_prefix(&folder).ok().and_then(Path::to_str).is_none_or(|name| !names.contains(name));
+            if gone {
+                fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
             }
-            copy(&from, &to).with_context(|| format!("cannot copy {name}"))?;
         }
         Ok(Self { folder, build })
     }
@@ -66,13 +68,28 @@ impl Drop for Planted {
     }
 }
 
-/// With its time: what did not change since the last run is not built again.
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from)?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::copy(from, to)?;
-    let time = fs::metadata(from)?.modified()?;
-    fs::File::options().write(true).open(to)?.set_modified(time)?;
+    fs::write(to, bytes)?;
     Ok(())
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            all.push(path);
+        }
+    }
+    Ok(all)
 }
