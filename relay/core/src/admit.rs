@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use conclave_federation::{
-    id::{Instance, RelayId},
+    id::{Generation, Instance, RelayId, RoomId},
     io::Now,
     limits::CLOCK_LEEWAY_MS,
-    proof::{AttachClaim, Capability, Label},
-    record::{RelayDescriptor, RoomRecord},
+    proof::{AttachClaim, Capability, Label, VerifyingKey},
+    record::{CallKeys, RelayDescriptor, RoomRecord},
     wire::{
         code::Code,
         message::{Attach, Join},
@@ -59,6 +59,22 @@ impl Bucket {
     }
 }
 
+/// What proofs of a room are checked against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Keys {
+    /// Generation of the key.
+    pub(crate) generation: Generation,
+    /// What members sign with.
+    pub(crate) access: VerifyingKey,
+}
+
+impl Keys {
+    /// Those of a record in this call.
+    pub(crate) fn of(record: &RoomRecord, call: Option<&CallKeys>) -> Self {
+        Self { generation: record.generation, access: record.keys(call).0 }
+    }
+}
+
 /// Whether a client may attach: its own proof, and the capability that it hands over.
 ///
 /// The client signed for the key that it met, or, where its transport proves only names, for the name that it dialled: that
@@ -66,17 +82,11 @@ impl Bucket {
 ///
 /// # Errors
 /// The code for the client.
-pub(crate) fn attach(
-    now: Now,
-    relay: &RelayDescriptor,
-    nonce: &[u8; 32],
-    attach: &Attach,
-    record: &RoomRecord,
-) -> Result<(), Code> {
+pub(crate) fn attach(now: Now, relay: &RelayDescriptor, nonce: &[u8; 32], attach: &Attach, keys: &Keys) -> Result<(), Code> {
     if attach.role != 0 {
         return Err(Code::UNSUPPORTED);
     }
-    if attach.generation != record.generation {
+    if attach.generation != keys.generation {
         return Err(Code::STALE_GENERATION);
     }
     let is_for = |authority: &str| {
@@ -89,7 +99,7 @@ pub(crate) fn attach(
             generation: attach.generation,
             role: attach.role,
         };
-        record.access.verify(Label::Attach, &claim.bytes(), &attach.signature)
+        keys.access.verify(Label::Attach, &claim.bytes(), &attach.signature)
     };
     // Browsers write names in small letters, whatever was typed.
     let is_for_name =
@@ -97,27 +107,27 @@ pub(crate) fn attach(
     if !is_for("") && !relay.addresses.iter().any(|address| is_for_name(address.as_str())) {
         return Err(Code::BAD_PROOF);
     }
-    capability(now, relay.relay, attach.instance, &attach.capability, record)
+    capability(now, relay.relay, (attach.room, attach.instance), &attach.capability, keys)
 }
 
-/// Whether `presenter` may use this capability for this call of the record's room.
+/// Whether `presenter` may use this capability for this call of the room.
 ///
 /// # Errors
 /// The code for whoever showed it.
 pub(crate) fn capability(
     now: Now,
     presenter: RelayId,
-    instance: Instance,
+    (room, instance): (RoomId, Instance),
     capability: &Capability,
-    record: &RoomRecord,
+    keys: &Keys,
 ) -> Result<(), Code> {
-    if capability.room != record.room {
+    if capability.room != room {
         return Err(Code::BAD_PROOF);
     }
     if capability.instance != instance {
         return Err(Code::WRONG_INSTANCE);
     }
-    capability.check(presenter, &record.access, record.generation, now.unix_ms).map_err(Code::from)
+    capability.check(presenter, &keys.access, keys.generation, now.unix_ms).map_err(Code::from)
 }
 
 /// Whether a capability that was good once still is.
@@ -148,6 +158,7 @@ pub(crate) const fn words(code: Code) -> &'static str {
         Code::WRONG_INSTANCE => "that call is over or has not begun: ask again what the room's current call is",
         Code::NOT_ATTACHED => "not attached to this room: attach first",
         Code::UNKNOWN_ROOM => "this relay does not know the room: check the link, or register the room first",
+        Code::BAD_RECORD => "the record that begins the room's next generation does not follow the one known: read the log first",
         Code::VIOLATION => "the entry contradicts itself: its hashes or its place do not fit what comes with it",
         Code::UNSUPPORTED => "this relay does not speak that yet: update it",
         _ => "",

@@ -65,7 +65,9 @@ pub(crate) enum ToShard {
     /// They do not any more.
     Unbind { session: SessionKey, remote: Alias },
     /// Send a track's objects to a session.
-    Subscribe { alias: Alias, session: SessionKey, start: Start },
+    Subscribe { alias: Alias, session: SessionKey, start: Start, until: u64 },
+    /// Give a session a reliable track up to this object.
+    Limit { alias: Alias, session: SessionKey, until: u64 },
     /// Send no more.
     Unsubscribe { alias: Alias, session: SessionKey },
     /// An object of a reliable track that begins here.

@@ -136,6 +136,14 @@ impl Reliable {
         self.ready.remove(&alias);
     }
 
+    /// From now on a track is given up to this object.
+    pub(crate) fn limit(&mut self, alias: Alias, until: u64) {
+        if let Some(cursor) = self.cursors.get_mut(&alias) {
+            cursor.limit(until);
+            self.ready.insert(alias);
+        }
+    }
+
     /// There is something new on a track.
     pub(crate) fn mark(&mut self, alias: Alias) {
         if self.cursors.contains_key(&alias) {

@@ -116,6 +116,18 @@ impl Default for Limits {
 
 /// A hub takes a lost attachment for alive this long: a client that changes networks is back within it.
 pub const LOST_GRACE: Duration = Duration::from_secs(20);
+/// Whoever has not shown a proof of a room's new generation by then is cut off from it: a member who applies the entry and
+/// signs again needs a round trip, and nobody who was removed may get ciphertext for longer than two seconds.
+pub const GENERATION_GRACE: Duration = Duration::from_millis(1_500);
+/// How often, until then, relays that did not know the new generation yet are shown the capability once more.
+pub const GENERATION_AGAIN: Duration = Duration::from_millis(250);
+/// A proof of the generation before still reads the log this long, up to the entry that ended it: or nobody slow could learn
+/// the new keys.
+pub const PREVIOUS_LIFE: Duration = Duration::from_secs(600);
+/// The log of a call that a host ended stays readable this long, so that everybody sees by whom.
+pub const END_GRACE: Duration = Duration::from_millis(1_500);
+/// Of the join requests open in a room, those made with retired links: they crowd nobody out who has the current one.
+pub const MAX_RETIRED_JOINS: usize = 16;
 /// A log is kept this long after the last attached member left.
 pub const LOG_LIFE: Duration = Duration::from_secs(3_600);
 /// Key frame requests of one track pass at most once in this time.

@@ -7,7 +7,7 @@ use conclave_federation::{
     id::{Instance, RelayId, RoomId},
     io::{self, Machine, Net, Now, Outlet, SessionKey},
     peering::Policy,
-    record::RoomRecord,
+    record::{CallKeys, RoomRecord},
     session::LocalRelay,
     wire::message::Entry,
 };
@@ -68,6 +68,8 @@ pub struct StoredEntry {
     pub entry: Entry,
     /// For the joiners that the entry serves; may be empty.
     pub welcome: Bytes,
+    /// With a genesis: the keys of its call, when whoever began it chose some.
+    pub call: Option<CallKeys>,
 }
 
 /// One write; never reused.
@@ -79,7 +81,8 @@ pub struct StoreKey(pub u64);
 pub enum Write {
     /// Keep this record in place of any older one of the room.
     Record(RoomRecord),
-    /// Keep this entry; an entry of the same place that was never confirmed is overwritten.
+    /// Keep this entry; an entry of the same place that was never confirmed is overwritten. One that brings a record replaces
+    /// the room's record as well: both or neither.
     Append {
         /// The room.
         room: RoomId,

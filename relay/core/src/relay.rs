@@ -149,6 +149,8 @@ pub(crate) struct Relay {
     pub(crate) closed: Closed,
     /// What became of the operator's orders.
     pub(crate) obeyed: VecDeque<(OrderKey, Result<Obeyed, OrderError>)>,
+    /// Rooms between two generations, or whose call was ended, and when to look at them.
+    pub(crate) turns: BTreeSet<(Duration, RoomId)>,
     /// Rooms whose first record is being written.
     pub(crate) founding: BTreeMap<RoomId, Founding>,
     writes: VecDeque<(StoreKey, Write)>,
@@ -186,6 +188,7 @@ impl Relay {
             retries: BTreeSet::new(),
             closed: Closed::new(&operator, ""),
             obeyed: VecDeque::new(),
+            turns: BTreeSet::new(),
             founding: BTreeMap::new(),
             writes: VecDeque::new(),
             jobs: BTreeMap::new(),
@@ -452,7 +455,10 @@ impl Relay {
             (Notice::Ended(_), None) => {
                 cx.close(session, Code::VIOLATION, "clients end their tracks by unpublishing them");
             }
-            (Notice::Record(_), _) => {}
+            (Notice::Record(record), Some(_)) => self.on_record_notice(cx, session, &record),
+            (Notice::Record(_), None) => {
+                cx.close(session, Code::VIOLATION, "clients hand records over in requests: put it instead");
+            }
             (Notice::Hello(_) | Notice::Greeting(_), _) => {
                 cx.close(session, Code::VIOLATION, "the opening comes once");
             }
@@ -463,7 +469,7 @@ impl Relay {
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, session: Option<SessionKey>, purpose: Purpose, answer: Answer) {
         match purpose {
             Purpose::Forward(asker) => {
-                self.learn(cx, &answer);
+                self.learn(cx, session, &answer);
                 cx.answer(asker, answer);
             }
             Purpose::ForwardJoin(asker) => {
@@ -537,6 +543,13 @@ impl Relay {
             self.retries.pop_first();
             self.try_again(cx, room, track);
         }
+        while let Some(&(at, room)) = self.turns.first() {
+            if at > now.mono {
+                break;
+            }
+            self.turns.pop_first();
+            self.on_turn(cx, room);
+        }
         if self.rooms.is_empty() {
             self.tick = None;
         } else if self.tick.is_none_or(|at| at <= now.mono) {
@@ -553,7 +566,8 @@ impl Relay {
             return None;
         }
         let tick = if self.rooms.is_empty() { None } else { Some(self.tick.unwrap_or_default()) };
-        earliest([tick, self.links.next_timeout(), self.retries.first().map(|(at, ..)| *at)])
+        let turn = self.turns.first().map(|(at, _)| *at);
+        earliest([tick, turn, self.links.next_timeout(), self.retries.first().map(|(at, ..)| *at)])
     }
 
     pub(crate) fn next_dial(&mut self) -> Option<Dial> {

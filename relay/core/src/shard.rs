@@ -213,7 +213,7 @@ impl Shard {
                 let gone = slot.and_then(|slot| self.sessions.at_mut(slot)).map(|connection| connection.unbind(remote));
                 self.lose(now, gone.unwrap_or_default(), stats, outlet);
             }
-            ToShard::Subscribe { alias, session, start } => {
+            ToShard::Subscribe { alias, session, start, until } => {
                 let Some(slot) = self.sessions.slot(session) else { return };
                 let Some(track) = self.tracks.get_mut(&alias) else { return };
                 let Some(connection) = self.sessions.at_mut(slot) else { return };
@@ -221,7 +221,8 @@ impl Shard {
                     stats.subscriptions.add(connection.kind, 1);
                 }
                 if let Some(window) = track.window_mut() {
-                    let cursor = window.start(now.mono, start);
+                    let mut cursor = window.start(now.mono, start);
+                    cursor.limit(until);
                     connection.reliable.follow(alias, cursor);
                 }
                 let mut path = Path {
@@ -232,6 +233,12 @@ impl Shard {
                     outlet: &mut *outlet,
                 };
                 track.subscribe(session, slot, start, &mut path);
+                self.pump_reliable(now, slot, up, stats, outlet);
+            }
+            ToShard::Limit { alias, session, until } => {
+                let Some(slot) = self.sessions.slot(session) else { return };
+                let Some(connection) = self.sessions.at_mut(slot) else { return };
+                connection.reliable.limit(alias, until);
                 self.pump_reliable(now, slot, up, stats, outlet);
             }
             ToShard::Unsubscribe { alias, session } => {

@@ -300,6 +300,14 @@ pub struct Stats {
     pub appends: Appends,
     /// Join requests.
     pub joins: Joins,
+    /// Times that a room's keys changed, as far as this relay took part in it.
+    pub generations: u64,
+    /// Sessions cut off from a room because they showed no proof of its new generation in time.
+    pub cut: PerKind,
+    /// Records of rooms here that were offered by the network and not believed, or were older.
+    pub records_refused: u64,
+    /// Calls that a host ended, at the hubs here.
+    pub calls_ended: u64,
     /// Key frame requests that arrived.
     pub key_frames_asked: u64,
     /// Key frame requests that were passed on; the rest was coalesced.
@@ -355,6 +363,10 @@ impl Default for Stats {
             dropped: Dropped::default(),
             appends: Appends::default(),
             joins: Joins::default(),
+            generations: 0,
+            cut: PerKind::default(),
+            records_refused: 0,
+            calls_ended: 0,
             key_frames_asked: 0,
             key_frames_passed: 0,
             limit_hits: BTreeMap::new(),

@@ -103,7 +103,7 @@ impl Relay {
             Some(_) => room.shown.get(&asker.session).is_some_and(|shown| admit::is_alive(cx.now, shown.expires)),
             None => room.attached.contains(&asker.session),
         };
-        if !allowed {
+        if !allowed && !(track == TrackId::LOG && room.turn.is_reader(asker.session)) {
             return cx.refuse_proof(asker, Code::NOT_ATTACHED);
         }
         if room.instance != subscribe.instance {
@@ -138,14 +138,16 @@ impl Relay {
             path.push(self.id);
             self.open_upstream(cx, (id, track), (class, layers), relay, subscribe.start, path);
         }
-        let Some(known) = self.rooms.get_mut(&id).and_then(|room| room.tracks.get_mut(&track)) else { return };
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let until = if track == TrackId::LOG { room.turn.until(asker.session) } else { u64::MAX };
+        let Some(known) = room.tracks.get_mut(&track) else { return };
         let (alias, class) = (known.alias, known.class);
         known.subscribers.insert(asker.session);
         if let Some(member) = self.members.get_mut(&asker.session) {
             member.subscriptions.insert(alias);
         }
         cx.answer(asker, Answer::Subscribed(Subscribed { alias, class }));
-        cx.down.push_back(ToShard::Subscribe { alias, session: asker.session, start: subscribe.start });
+        cx.down.push_back(ToShard::Subscribe { alias, session: asker.session, start: subscribe.start, until });
         self.pull(cx, id, track);
     }
 
@@ -167,7 +169,7 @@ impl Relay {
         new.path = path;
         room.tracks.insert(track, new);
         self.aliases.insert(alias, (id, track));
-        let heard = track == TrackId::DIRECTORY;
+        let heard = matches!(track, TrackId::DIRECTORY | TrackId::LOG);
         cx.down.push_back(ToShard::Open { alias, class, retention: retention(track), heard });
     }
 
@@ -328,7 +330,7 @@ impl Relay {
         }
     }
 
-    fn unsubscribe(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId, session: SessionKey) {
+    pub(crate) fn unsubscribe(&mut self, cx: &mut Cx<'_>, id: RoomId, track: TrackId, session: SessionKey) {
         let Some(known) = self.rooms.get_mut(&id).and_then(|room| room.tracks.get_mut(&track)) else { return };
         if !known.subscribers.remove(&session) {
             return;

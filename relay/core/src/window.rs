@@ -46,6 +46,15 @@ pub(crate) struct Cursor {
     position: u64,
     /// Nothing before this object is wanted; 0 once it was met.
     from: u64,
+    /// Nothing after this object is given: a log to somebody whose proof is of the generation before.
+    until: u64,
+}
+
+impl Cursor {
+    /// Gives nothing after this object from now on; `u64::MAX` for all.
+    pub(crate) const fn limit(&mut self, until: u64) {
+        self.until = until;
+    }
 }
 
 /// What a cursor finds.
@@ -167,7 +176,7 @@ impl Window {
             (Retention::CurrentGroup, _) | (_, Start::Next | Start::Current) => 0,
             (_, Start::From(object)) => object,
         };
-        Cursor { position: self.first(now, start), from }
+        Cursor { position: self.first(now, start), from, until: u64::MAX }
     }
 
     fn first(&mut self, now: Duration, start: Start) -> u64 {
@@ -198,7 +207,8 @@ impl Window {
         }
         let index = self.objects.partition_point(|kept| kept.position < cursor.position);
         let wanted = self.objects.range(index..).find(|kept| kept.object >= cursor.from);
-        wanted.map_or(Found::End, |kept| Found::Object(kept, Cursor { position: kept.position + 1, from: 0 }))
+        let wanted = wanted.filter(|kept| kept.object <= cursor.until);
+        wanted.map_or(Found::End, |kept| Found::Object(kept, Cursor { position: kept.position + 1, from: 0, ..cursor }))
     }
 }
 
@@ -286,6 +296,22 @@ mod tests {
         assert!(matches!(window.at(cursor), Found::Object(kept, _) if kept.object == 2));
         let late = window.start(Duration::from_secs(61), Start::From(0));
         assert!(matches!(window.at(late), Found::End));
+    }
+
+    #[test]
+    fn a_limited_cursor_waits_at_its_limit_and_goes_on_when_it_is_raised() {
+        let mut window = Window::new(Retention::Whole);
+        for object in 0..5 {
+            push(&mut window, 0, object, 1);
+        }
+        let mut cursor = window.start(Duration::ZERO, Start::From(2));
+        cursor.limit(3);
+        let Found::Object(_, next) = window.at(cursor) else { panic!("2 is within") };
+        let Found::Object(last, mut next) = window.at(next) else { panic!("3 is the limit") };
+        assert_eq!(last.object, 3);
+        assert!(matches!(window.at(next), Found::End));
+        next.limit(u64::MAX);
+        assert!(matches!(window.at(next), Found::Object(kept, _) if kept.object == 4));
     }
 
     #[test]

@@ -138,7 +138,10 @@ impl Disk {
                 for (key, value) in layout::chunks(call, *seq, entry) {
                     batch.insert(&key, value);
                 }
-                self.log.apply_batch(batch)?;
+                match &entry.entry.record {
+                    None => self.log.apply_batch(batch)?,
+                    Some(record) => self.apply_with_record(&batch, room.as_bytes(), &record.encode())?,
+                }
             }
             Write::Close(closure) => {
                 self.closed.insert(closure.room.as_bytes(), layout::closure_value(closure))?;
@@ -149,6 +152,28 @@ impl Disk {
             Write::Forget { room, instance } => self.forget(Call { room: *room, instance: *instance })?,
         }
         Ok(())
+    }
+
+    /// The entry that begins a generation and the record that it brings: after a crash both are there, or neither.
+    fn apply_with_record(&self, entry: &sled::Batch, room: &[u8], record: &[u8]) -> Result<(), DiskError> {
+        use sled::{
+            Transactional,
+            transaction::{ConflictableTransactionError, TransactionError},
+        };
+        let both = (&self.log, &self.records).transaction(|(log, records)| {
+            log.apply_batch(entry)?;
+            records.insert(room, record)?;
+            Ok::<(), ConflictableTransactionError<DiskError>>(())
+        });
+        both.map_err(|error| match error {
+            TransactionError::Abort(error) => error,
+            TransactionError::Storage(error) => error.into(),
+        })
+    }
+
+    /// A room's record as it lies there, to put it back when the entry that replaces it cannot be confirmed.
+    pub(super) fn record(&self, room: RoomId) -> Result<Option<sled::IVec>, DiskError> {
+        Ok(self.records.get(room.as_bytes())?)
     }
 
     /// Everything applied so far survives: the process, or the power too.
@@ -201,13 +226,16 @@ impl Disk {
         Ok(calls)
     }
 
-    /// Takes back an entry that was applied and never confirmed.
-    pub(super) fn take_back(&self, call: Call, seq: u64) -> Result<(), DiskError> {
+    /// Takes back an entry that was applied and never confirmed, and puts back the record that it replaced.
+    pub(super) fn take_back(&self, call: Call, seq: u64, record: Option<&[u8]>) -> Result<(), DiskError> {
         let mut batch = sled::Batch::default();
         for item in self.log.scan_prefix(call.place(seq)) {
             batch.remove(item?.0);
         }
-        Ok(self.log.apply_batch(batch)?)
+        match record {
+            None => Ok(self.log.apply_batch(batch)?),
+            Some(record) => self.apply_with_record(&batch, call.room.as_bytes(), record),
+        }
     }
 
     /// Deletes a part of what was forgotten.

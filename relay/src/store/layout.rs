@@ -1,7 +1,8 @@
 //! How a log entry lies in the store: cut into chunks under fixed-length keys.
 //!
 //! ```text
-//!   log        room 16 ‖ instance 4 ‖ seq 8 ‖ chunk 2  ->  at most 4 KiB; chunk 0 begins with the whole length, 4 bytes
+//!   log        room 16 ‖ instance 4 ‖ seq 8 ‖ chunk 2  ->  at most 4 KiB; chunk 0 begins with the whole length, 4 bytes;
+//!                                                          then entry and call keys after their length, then the welcome
 //!   records    room 16                                 ->  the newest record
 //!   instances  room 16                                 ->  the highest instance ever begun, 4 bytes
 //!   dropped    room 16 ‖ instance 4                    ->  1: being deleted; 2: damaged, kept for a look, never read
@@ -18,8 +19,9 @@ use conclave_federation::{
     limits::MAX_SEALED,
     log::Position,
     proof::sha256,
+    record::CallKeys,
     wire::{
-        Wire,
+        Reader, Wire, Writer as WireWriter,
         message::{Entry, EntryHeader},
     },
 };
@@ -31,7 +33,7 @@ use super::StoredEntry;
 /// Longest value in the store.
 pub(super) const CHUNK: usize = 4 * 1024;
 
-/// Longest entry: commit, box and welcome, and room for header and signatures.
+/// Longest entry: commit, box and welcome, and room for header, record and signatures.
 const MAX_ENTRY: usize = 3 * MAX_SEALED + 16 * 1024;
 
 const ROOM: usize = 16;
@@ -100,7 +102,10 @@ impl ChunkKey {
 
 /// Cuts an entry into keys and values.
 pub(super) fn chunks(call: Call, seq: u64, entry: &StoredEntry) -> Vec<([u8; KEY], Vec<u8>)> {
-    let body = entry.entry.encode();
+    let mut body = WireWriter::new();
+    entry.entry.put(&mut body);
+    entry.call.put(&mut body);
+    let body = body.into_vec();
     let whole = 4 + body.len() + entry.welcome.len();
     let mut bytes = Vec::with_capacity(4 + whole);
     bytes.extend_from_slice(&u32::try_from(whole).unwrap_or(u32::MAX).to_be_bytes());
@@ -155,8 +160,11 @@ impl Joiner {
         if length > rest.len() {
             return Err(Damage::Unreadable);
         }
-        let entry = Entry::decode(&rest.slice(..length)).map_err(|_| Damage::Unreadable)?;
-        Ok(StoredEntry { entry, welcome: rest.slice(length..) })
+        let body = rest.slice(..length);
+        let mut from = Reader::new(&body);
+        let read = Entry::take(&mut from).and_then(|entry| Ok((entry, <Option<CallKeys> as Wire>::take(&mut from)?)));
+        let (entry, call) = read.and_then(|read| from.finish().map(|()| read)).map_err(|_| Damage::Unreadable)?;
+        Ok(StoredEntry { entry, welcome: rest.slice(length..), call })
     }
 }
 

@@ -210,14 +210,14 @@ mod tests {
     #[test]
     fn a_log_with_a_missing_entry_is_set_aside() {
         assert_set_aside(spoiled(|disk, log, _| {
-            disk.take_back(Call { room: log.room, instance: log.instance }, 2).unwrap();
+            disk.take_back(Call { room: log.room, instance: log.instance }, 2, None).unwrap();
         }));
     }
 
     #[test]
     fn a_log_without_its_genesis_is_set_aside() {
         assert_set_aside(spoiled(|disk, log, _| {
-            disk.take_back(Call { room: log.room, instance: log.instance }, 0).unwrap();
+            disk.take_back(Call { room: log.room, instance: log.instance }, 0, None).unwrap();
         }));
     }
 

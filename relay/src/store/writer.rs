@@ -44,7 +44,15 @@ pub(super) struct Writer {
     pub(super) answers: Sender<Answer>,
     pub(super) health: Arc<Health>,
     /// Applied but never confirmed: taken back before the store is used again, so that no entry comes back from the dead.
-    pub(super) unconfirmed: Vec<(Call, u64)>,
+    pub(super) unconfirmed: Vec<Unconfirmed>,
+}
+
+/// An entry that may be in the store and may not be believed.
+pub(super) struct Unconfirmed {
+    call: Call,
+    seq: u64,
+    /// What was the room's record before, when the entry brings another one.
+    record: Option<sled::IVec>,
 }
 
 enum State {
@@ -100,8 +108,15 @@ impl Writer {
             return state;
         };
         let begun = Instant::now();
+        let mut applied = Vec::new();
         let written = guarded(|| {
-            jobs.iter().try_for_each(|job| disk.apply(&job.write))?;
+            for job in &jobs {
+                if let Write::Append { room, instance, seq, entry } = &job.write {
+                    let record = if entry.entry.record.is_some() { disk.record(*room)? } else { None };
+                    applied.push(Unconfirmed { call: Call { room: *room, instance: *instance }, seq: *seq, record });
+                }
+                disk.apply(&job.write)?;
+            }
             disk.sync()
         });
         match written {
@@ -115,10 +130,7 @@ impl Writer {
             Err(error) => {
                 // Before the answers: whoever has one may look.
                 self.health.failed();
-                self.unconfirmed.extend(jobs.iter().filter_map(|job| match &job.write {
-                    Write::Append { room, instance, seq, .. } => Some((Call { room: *room, instance: *instance }, *seq)),
-                    Write::Record(_) | Write::Close(_) | Write::Reopen(_) | Write::Forget { .. } => None,
-                }));
+                self.unconfirmed.append(&mut applied);
                 for job in jobs {
                     self.answer(&job, Err(()));
                 }
@@ -169,8 +181,8 @@ impl Writer {
 
     fn reopen(&self) -> Result<Disk, DiskError> {
         let disk = Disk::open(&self.folder, self.cache, self.durability)?;
-        for (call, seq) in &self.unconfirmed {
-            disk.take_back(*call, *seq)?;
+        for Unconfirmed { call, seq, record } in &self.unconfirmed {
+            disk.take_back(*call, *seq, record.as_deref())?;
         }
         disk.sync()?;
         Ok(disk)

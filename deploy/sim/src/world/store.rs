@@ -75,6 +75,9 @@ impl Store {
                 self.records.insert(record.room, record);
             }
             Write::Append { room, instance, seq, entry } => {
+                if let Some(record) = &entry.entry.record {
+                    self.records.insert(room, record.clone());
+                }
                 self.logs.entry((room, instance)).or_default().insert(seq, entry);
             }
             // Nobody orders anything here.

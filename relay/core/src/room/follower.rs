@@ -10,7 +10,7 @@ use conclave_federation::{
     },
 };
 
-use super::{Founding, Job, Room, Side};
+use super::{Founding, Job, Room, Side, generation::Word, records::Known};
 use crate::{
     admit,
     limits::{RESUBSCRIBE_MAX, RESUBSCRIBE_MIN},
@@ -82,11 +82,15 @@ impl Relay {
         if let Err(error) = record.verify(record.room, cx.now.unix_ms) {
             return cx.refuse(asker, Code::BAD_RECORD, &error.to_string());
         }
+        if self.rooms.get(&record.room).is_some_and(|room| room.hub().is_none()) {
+            // Of a room that is followed here: whoever was in it may know more than we do.
+            return match self.hear_record(cx, &record, Word::Client, None) {
+                Ok(()) => cx.answer(asker, Answer::Done(())),
+                Err(error) => cx.refuse(asker, Code::BAD_RECORD, &error.to_string()),
+            };
+        }
         if record.hub().is_none_or(|hub| hub.relay != self.id) {
             return cx.refuse(asker, Code::BAD_RECORD, "the record does not name this relay first: register it at its hub");
-        }
-        if record.host_required {
-            return cx.refuse(asker, Code::UNSUPPORTED, "rooms that need a host to begin are not spoken yet: leave that out");
         }
         let id = record.room;
         if self.rooms.get(&id).is_some_and(|room| room.hub().is_some()) {
@@ -160,16 +164,27 @@ impl Relay {
     }
 
     /// A hub's answer passes by: its record is worth keeping.
-    pub(crate) fn learn(&mut self, cx: &Cx<'_>, answer: &Answer) {
+    pub(crate) fn learn(&mut self, cx: &mut Cx<'_>, session: Option<SessionKey>, answer: &Answer) {
         let Answer::Resolved(resolved) = answer else { return };
         let record = &resolved.record;
         if record.verify(record.room, cx.now.unix_ms).is_err() || record.hub().is_none_or(|hub| hub.relay == self.id) {
             return;
         }
-        match self.rooms.get_mut(&record.room) {
-            Some(room) if room.record.seq < record.seq => room.record = record.clone(),
-            Some(_) => {}
-            None => self.records.keep(record.clone()),
+        let call = resolved.call.clone().filter(|call| call.verify(resolved.instance, record));
+        let id = record.room;
+        match self.rooms.get_mut(&id) {
+            Some(room) => {
+                let (is_newer, instance) = (room.record.seq < record.seq, room.instance);
+                if is_newer {
+                    let word = if session.is_some_and(|link| self.is_hub_link(id, link)) { Word::Hub } else { Word::Client };
+                    // The answer is passed on all the same: who asked judges for themselves.
+                    let _ = self.hear_record(cx, record, word, None);
+                }
+                if instance != resolved.instance {
+                    self.records.keep(Known::new(record.clone(), call));
+                }
+            }
+            None => self.records.keep(Known::new(record.clone(), call)),
         }
     }
 
@@ -219,6 +234,11 @@ impl Relay {
         room.presented.remove(&link);
         if refusal.code == Code::CLOSED && room.hub().is_none() && room.hub_relay() == hub {
             return self.on_closed_at_hub(cx, id, refusal.words.as_str());
+        }
+        if refusal.code == Code::STALE_GENERATION && room.turn.is_turning() {
+            // It has not heard of the new generation yet, or we have not: once more in a moment.
+            room.presented.insert(link, 0);
+            return;
         }
         let is_over = matches!(refusal.code, Code::WRONG_INSTANCE | Code::UNKNOWN_ROOM | Code::STALE_GENERATION);
         if is_over && room.hub().is_none() && room.hub_relay() == hub {
@@ -326,10 +346,10 @@ impl Relay {
             return;
         }
         let links: Vec<_> = room.presented.keys().map(|link| (*link, self.is_hub_link(id, *link))).collect();
-        let instance = room.instance;
+        let (instance, call) = (room.instance, room.call.clone());
         self.clear_room(cx, id);
         if let Some(room) = self.rooms.remove(&id) {
-            self.records.keep(room.record);
+            self.records.keep(Known::new(room.record, call));
         }
         for (link, is_hub) in links {
             if is_hub {

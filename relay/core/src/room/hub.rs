@@ -72,6 +72,8 @@ pub(crate) struct Hub {
     paused: Option<(Duration, String)>,
     /// A call that has just begun, or somebody who was lost and may come back: occupied until then.
     begun: Option<Duration>,
+    /// A host ended the call: it is over here then.
+    pub(super) ending: Option<Duration>,
     lost: Option<Duration>,
     empty: Option<Duration>,
 }
@@ -89,14 +91,15 @@ impl Hub {
             waiting: VecDeque::new(),
             paused: None,
             begun: None,
+            ending: None,
             lost: None,
             empty: None,
         }
     }
 
     /// Whether there is a call to attach to.
-    pub(crate) const fn has_call(&self) -> bool {
-        self.log.is_some()
+    pub(crate) fn has_call(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| !log.is_ended())
     }
 
     /// Somebody attached: from now on they hold the room, not the clock.
@@ -123,6 +126,9 @@ impl Hub {
 impl Room {
     /// Whether anybody is in the room's call, anywhere.
     fn is_occupied(&self, cx: &Cx<'_>) -> bool {
+        if self.hub().is_some_and(|hub| hub.log.as_ref().is_some_and(Log::is_ended)) {
+            return false;
+        }
         !self.attached.is_empty()
             || self.shown.values().any(|shown| shown.attached && admit::is_alive(cx.now, shown.expires))
             || self.hub().is_some_and(|hub| hub.is_held(cx.now.mono))
@@ -142,7 +148,7 @@ impl Relay {
             group: Blob::new(hub.group.clone()).unwrap_or_default(),
             seq: position.seq,
             head: position.head,
-            call: None,
+            call: room.call.clone(),
         })))
     }
 
@@ -163,11 +169,11 @@ impl Relay {
         let mut position = Position::START;
         let mut bytes = 0_u64;
         let mut entries = Vec::new();
+        let call = current.entries.first().and_then(|genesis| genesis.call.clone());
         for stored in current.entries {
             let Ok(next) = position.advance(&stored.entry.header) else { break };
             position = next;
-            let len = stored.entry.commit.bytes().len() + stored.entry.epoch_box.bytes().len() + stored.welcome.len() + 512;
-            bytes = bytes.saturating_add(u64::try_from(len).unwrap_or(u64::MAX)).min(MAX_LOG_BYTES);
+            bytes = bytes.saturating_add(entry_size(&stored.entry, stored.welcome.len())).min(MAX_LOG_BYTES);
             entries.push(stored.entry);
         }
         let Some(genesis) = entries.first() else {
@@ -181,6 +187,9 @@ impl Relay {
         let last = entries.last().map(|entry| entry.head.clone());
         let ended = entries.last().is_some_and(|entry| entry.header.kind == EntryKind::End);
         self.begin_call(cx, id, current.instance);
+        if let Some(room) = self.rooms.get_mut(&id) {
+            room.call = call.filter(|call| call.verify(current.instance, &room.record));
+        }
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
         hub.log = Some(Log::restored(id, current.instance, position, bytes, ended));
         hub.group = group;
@@ -226,7 +235,13 @@ impl Relay {
         hub.group = Bytes::new();
         hub.last = None;
         hub.tracks = None;
-        (hub.begun, hub.lost, hub.empty) = (None, None, None);
+        (hub.begun, hub.lost, hub.empty, hub.ending) = (None, None, None, None);
+        self.refuse_joins(cx, id);
+    }
+
+    /// Nobody will answer the open join requests of a call any more.
+    pub(super) fn refuse_joins(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
         for asker in hub.mailbox.drain() {
             self.release_join(asker.session);
             cx.refuse_proof(asker, Code::WRONG_INSTANCE);
@@ -337,7 +352,8 @@ impl Relay {
             record: append.record.clone(),
             head,
         };
-        let stored = StoredEntry { entry: entry.clone(), welcome: append.welcome.bytes().clone() };
+        let welcome = append.welcome.bytes().clone();
+        let stored = StoredEntry { entry: entry.clone(), welcome, call: append.call.clone() };
         if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) {
             hub.writing = Some(Writing::Append(asker, append, Box::new(entry)));
         }
@@ -349,9 +365,16 @@ impl Relay {
         if room.record == *record {
             return cx.answer(asker, Answer::Done(()));
         }
-        if record.seq <= room.record.seq {
-            return cx.refuse(asker, Code::BAD_RECORD, "a newer record of this room is known: ask for a fresh link");
+        if let Err(error) = record.replaces(&room.record) {
+            cx.stats.records_refused += 1;
+            return cx.refuse(asker, Code::BAD_RECORD, &error.to_string());
         }
+        if record.generation != room.record.generation && room.is_occupied(cx) {
+            cx.stats.records_refused += 1;
+            let words = "the keys of a room change with an entry of its log while a call is on: append that";
+            return cx.refuse(asker, Code::BAD_RECORD, words);
+        }
+        let Some(room) = self.rooms.get_mut(&id) else { return };
         let write = Write::Record(RoomRecord::clone(&record));
         if let Some(hub) = room.hub_mut() {
             hub.writing = Some(Writing::Record(asker, record));
@@ -371,9 +394,11 @@ impl Relay {
             (None, _) => {}
             (Some(Writing::Append(asker, append, entry)), Ok(())) => self.on_durable(cx, id, asker, &append, &entry),
             (Some(Writing::Record(asker, record)), Ok(())) => {
-                if let Some(room) = self.rooms.get_mut(&id) {
-                    room.record = *record;
-                }
+                // Nobody is in: who was may read the log as it is.
+                let last = self.rooms.get(&id).and_then(Room::hub).and_then(|hub| hub.log.as_ref());
+                let last = last.map(|log| log.position().seq.saturating_sub(1));
+                self.adopt_record(cx, id, *record, last);
+                self.tell_record(cx, id);
                 cx.answer(asker, Answer::Done(()));
             }
             (Some(Writing::Append(asker, ..) | Writing::Record(asker, _)), Err(failed)) => {
@@ -400,6 +425,9 @@ impl Relay {
             Some(Writing::Append(asker, append, _)) => {
                 if is_durable {
                     self.drop_written(id, append.header.kind, append.header.instance);
+                    if let (Some(room), Some(record)) = (self.rooms.get_mut(&id), append.record) {
+                        room.record = record;
+                    }
                 }
                 asker
             }
@@ -437,6 +465,9 @@ impl Relay {
                 hub.group = append.commit.bytes().clone();
                 hub.begun = Some(cx.now.mono + LOST_GRACE);
             }
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.call.clone_from(&append.call);
+            }
         }
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
         let Some(log) = &mut hub.log else { return };
@@ -465,6 +496,13 @@ impl Relay {
                 cx.answer(asker, Answer::Admitted(Box::new(admitted.clone())));
             }
         }
+        if let Some(record) = &append.record {
+            self.adopt_record(cx, id, record.clone(), Some(header.seq));
+            self.tell_record(cx, id);
+        }
+        if header.kind == EntryKind::End {
+            self.on_ended_by_host(cx, id);
+        }
     }
 
     /// Somebody asks to be let in to a room ordered here.
@@ -477,6 +515,7 @@ impl Relay {
         };
         let checked = admit::join(cx.now, id, join, &room.record);
         let instance = room.instance;
+        let is_retired = join.generation != room.record.generation;
         let Some(hub) = room.hub_mut() else {
             self.release_join(asker.session);
             return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
@@ -488,7 +527,7 @@ impl Relay {
             return cx.refuse_proof(asker, code);
         }
         let Some(tracks) = &hub.tracks else { return };
-        match hub.mailbox.ask(cx.now.mono, join, asker) {
+        match hub.mailbox.ask(cx.now.mono, join, is_retired, asker) {
             Asked::New(place) => {
                 cx.stats.joins.asked += 1;
                 let knock = Knock { id: join.id, generation: join.generation, body: join.body.clone() };
@@ -577,8 +616,8 @@ impl Relay {
 /// Whether an entry may be the next one of the room's log, or begin its next call.
 fn check(cx: &Cx<'_>, room: &Room, append: &Append) -> Result<(), Code> {
     let header = &append.header;
-    if append.record.is_some() || append.call.is_some() || header.kind == EntryKind::End {
-        return Err(Code::UNSUPPORTED);
+    if append.record.as_ref().is_some_and(|record| record.hub() != room.record.hub()) {
+        return Err(Code::BAD_RECORD);
     }
     let hub = room.hub().ok_or(Code::UNKNOWN_ROOM)?;
     if header.kind == EntryKind::Genesis {
@@ -593,7 +632,13 @@ fn check(cx: &Cx<'_>, room: &Room, append: &Append) -> Result<(), Code> {
         }
         return Log::new(room.record.room, header.instance).check(append, &room.record, None, cx.now.unix_ms);
     }
-    hub.log.as_ref().ok_or(Code::WRONG_INSTANCE)?.check(append, &room.record, None, cx.now.unix_ms)
+    hub.log.as_ref().ok_or(Code::WRONG_INSTANCE)?.check(append, &room.record, room.call.as_ref(), cx.now.unix_ms)
+}
+
+/// What an entry counts for in a log's bytes.
+fn entry_size(entry: &Entry, welcome: usize) -> u64 {
+    let record = entry.record.as_ref().map_or(0, |record| record.encode().len());
+    u64::try_from(entry.commit.bytes().len() + entry.epoch_box.bytes().len() + welcome + record + 512).unwrap_or(u64::MAX)
 }
 
 fn publish_entry(cx: &mut Cx<'_>, alias: Alias, entry: &Entry) {

@@ -9,7 +9,10 @@ use conclave_federation::{
     wire::message::{Admitted, Join},
 };
 
-use crate::{limits::MAX_REMEMBERED_JOINS, relay::Asker};
+use crate::{
+    limits::{MAX_REMEMBERED_JOINS, MAX_RETIRED_JOINS},
+    relay::Asker,
+};
 
 #[derive(Debug)]
 enum State {
@@ -25,6 +28,8 @@ enum State {
 struct Remembered {
     body: [u8; 32],
     until: Duration,
+    /// Made with a link that is not the current one any more.
+    retired: bool,
     state: State,
 }
 
@@ -51,14 +56,16 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    fn open(&self) -> usize {
-        self.requests.values().filter(|request| matches!(request.state, State::Open { .. })).count()
+    fn open(&self) -> impl Iterator<Item = &Remembered> {
+        self.requests.values().filter(|request| matches!(request.state, State::Open { .. }))
     }
 
-    /// Somebody asks, or asks again.
-    pub(crate) fn ask(&mut self, now: Duration, join: &Join, asker: Asker) -> Asked {
+    /// Somebody asks, or asks again; with a `retired` link they have a share of their own, or whoever was removed could crowd
+    /// out everybody who was given the new one.
+    pub(crate) fn ask(&mut self, now: Duration, join: &Join, retired: bool, asker: Asker) -> Asked {
         let body = sha256(&[join.body.bytes()]);
-        let full = self.open() >= MAX_PENDING_JOINS;
+        let of_retired = self.open().filter(|request| request.retired).count();
+        let full = self.open().count() >= MAX_PENDING_JOINS || (retired && of_retired >= MAX_RETIRED_JOINS);
         match self.requests.get_mut(&join.id) {
             Some(known) if known.body != body => return Asked::Taken,
             Some(known) => match &mut known.state {
@@ -79,7 +86,7 @@ impl Mailbox {
         let place = self.places;
         self.places += 1;
         let state = State::Open { asker: Some(asker), place, until: now + JOIN_DEADLINE };
-        self.requests.insert(join.id, Remembered { body, until: now + JOIN_MEMORY, state });
+        self.requests.insert(join.id, Remembered { body, until: now + JOIN_MEMORY, retired, state });
         Asked::New(place)
     }
 

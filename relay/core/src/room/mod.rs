@@ -2,7 +2,9 @@
 
 pub(crate) mod closed;
 pub(crate) mod directory;
+mod ending;
 mod follower;
+pub(crate) mod generation;
 pub(crate) mod hub;
 mod joins;
 pub(crate) mod records;
@@ -17,7 +19,7 @@ use conclave_federation::{
     id::{Alias, Instance, RelayId, RoomId, TrackId},
     io::SessionKey,
     proof::Capability,
-    record::RoomRecord,
+    record::{CallKeys, RoomRecord},
     track::Class,
     wire::{
         code::Code,
@@ -28,10 +30,11 @@ use conclave_federation::{
 
 use self::{
     directory::{Listed, Listings},
+    generation::Turn,
     hub::Hub,
 };
 use crate::{
-    admit,
+    admit::{self, Keys},
     between::ToShard,
     limits::LOST_GRACE,
     node::StoreFailed,
@@ -67,6 +70,10 @@ pub(crate) struct Room {
     pub(crate) record: RoomRecord,
     /// The current call; 0 before the first.
     pub(crate) instance: Instance,
+    /// Its keys, verified, when whoever began it chose some.
+    pub(crate) call: Option<CallKeys>,
+    /// Between two generations.
+    pub(crate) turn: Turn,
     pub(crate) side: Side,
     /// The client sessions here that are in it.
     pub(crate) attached: BTreeSet<SessionKey>,
@@ -105,10 +112,12 @@ pub(crate) struct Founding {
 }
 
 impl Room {
-    pub(crate) const fn new(record: RoomRecord, side: Side) -> Self {
+    pub(crate) fn new(record: RoomRecord, side: Side) -> Self {
         Self {
             record,
             instance: Instance(0),
+            call: None,
+            turn: Turn::default(),
             side,
             attached: BTreeSet::new(),
             capability: None,
@@ -139,7 +148,10 @@ impl Room {
     }
 
     fn adopt(&mut self, capability: Capability) {
-        if self.capability.as_ref().is_none_or(|held| held.instance != capability.instance || held.expires < capability.expires) {
+        let is_better = |held: &Capability| {
+            (held.instance, held.generation) != (capability.instance, capability.generation) || held.expires < capability.expires
+        };
+        if self.capability.as_ref().is_none_or(is_better) {
             self.capability = Some(capability);
         }
     }
@@ -189,11 +201,18 @@ impl Relay {
             return cx.refuse_limit(asker, Limit::RoomsPerSession, Code::FULL, "too many rooms in one session: leave some first");
         }
         let room = self.rooms.get(&attach.room);
-        let Some(record) = room.map(|room| &room.record).or_else(|| self.records.find(attach.room)) else {
-            return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
+        let known = self.records.find(attach.room);
+        let here = room.filter(|room| room.instance == attach.instance);
+        let keys = match (here, room.map(|room| &room.record).or(known.map(|known| &known.record))) {
+            (Some(room), _) => room.keys(),
+            (None, Some(record)) => Keys::of(record, known.and_then(|known| known.call(attach.instance))),
+            (None, None) => return cx.refuse_proof(asker, Code::UNKNOWN_ROOM),
         };
-        if let Err(code) = admit::attach(cx.now, &self.local.descriptor, nonce, &attach, record) {
-            return cx.refuse_proof(asker, code);
+        if let Err(code) = admit::attach(cx.now, &self.local.descriptor, nonce, &attach, &keys) {
+            if !self.attach_previous(cx, asker, &attach) {
+                cx.refuse_proof(asker, code);
+            }
+            return;
         }
         match room {
             Some(room) if room.instance == attach.instance && room.hub().is_none_or(Hub::has_call) => {
@@ -204,7 +223,8 @@ impl Relay {
                 if room.is_none() && self.rooms.len() >= self.limits.rooms {
                     return cx.refuse_limit(asker, Limit::Rooms, Code::FULL, "this relay has all the rooms it can serve");
                 }
-                let Some(hub) = record.hub().map(|hub| hub.relay) else { return };
+                let record = room.map(|room| &room.record).or(known.map(|known| &known.record));
+                let Some(hub) = record.and_then(RoomRecord::hub).map(|hub| hub.relay) else { return };
                 let present = Present { capability: attach.capability.clone(), attached: true };
                 let purpose = crate::relay::Purpose::Attach(asker, Box::new(attach));
                 self.ask_relay(cx, hub, Box::new(conclave_federation::wire::message::Request::Present(present)), purpose);
@@ -225,6 +245,8 @@ impl Relay {
             Side::Follower(leaves) => *leaves = None,
         }
         cx.answer(asker, Answer::Done(()));
+        self.on_current(cx, id, asker.session);
+        self.show_again(cx, id);
         self.follow_directory(cx, id);
     }
 
@@ -253,11 +275,13 @@ impl Relay {
         if self.rooms.get(&id).is_none_or(|room| room.instance != attach.instance) {
             self.clear_room(cx, id);
             let held = self.rooms.remove(&id).map(|room| room.record);
-            let Some(record) = held.or_else(|| self.records.find(id).cloned()) else {
+            let known = self.records.find(id);
+            let Some(record) = held.or_else(|| known.map(|known| known.record.clone())) else {
                 return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
             };
             let mut room = Room::new(record, Side::Follower(None));
             room.instance = attach.instance;
+            room.call = known.and_then(|known| known.call(attach.instance)).cloned();
             self.rooms.insert(id, room);
         }
         if let Some(room) = self.rooms.get_mut(&id) {
@@ -272,7 +296,7 @@ impl Relay {
         let Some(room) = self.rooms.get_mut(&id).filter(|room| room.attached.contains(&asker.session)) else {
             return cx.refuse_proof(asker, Code::NOT_ATTACHED);
         };
-        if let Err(code) = admit::capability(cx.now, self.id, room.instance, &capability, &room.record) {
+        if let Err(code) = admit::capability(cx.now, self.id, (id, room.instance), &capability, &room.keys()) {
             return cx.refuse_proof(asker, code);
         }
         room.adopt(capability);
@@ -291,8 +315,12 @@ impl Relay {
         let Some(room) = self.rooms.get_mut(&present.capability.room) else {
             return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
         };
-        if let Err(code) = admit::capability(cx.now, relay, room.instance, &present.capability, &room.record) {
-            return cx.refuse_proof(asker, code);
+        let id = present.capability.room;
+        if let Err(code) = admit::capability(cx.now, relay, (id, room.instance), &present.capability, &room.keys()) {
+            if !self.present_previous(cx, asker, present) {
+                cx.refuse_proof(asker, code);
+            }
+            return;
         }
         if room.hub().is_some_and(|hub| !hub.has_call()) {
             return cx.refuse_proof(asker, Code::WRONG_INSTANCE);
@@ -305,6 +333,7 @@ impl Relay {
             hub.on_attached();
         }
         cx.answer(asker, Answer::Done(()));
+        self.on_current(cx, id, asker.session);
     }
 
     /// A client is in a room no more, by its own word or because its session is over.
@@ -313,7 +342,11 @@ impl Relay {
             rooms.remove(&id);
         }
         let Some(room) = self.rooms.get_mut(&id) else { return };
+        let was_reader = room.turn.leave(session);
         if !room.attached.remove(&session) {
+            if was_reader {
+                self.leave_tracks(cx, id, session);
+            }
             return;
         }
         let published: Vec<_> =
@@ -336,7 +369,13 @@ impl Relay {
     /// Another relay has nobody there any more.
     pub(crate) fn on_link_detach(&mut self, cx: &mut Cx<'_>, session: SessionKey, detach: &Detach) {
         let Some(room) = self.rooms.get_mut(&detach.room).filter(|room| room.instance == detach.instance) else { return };
-        let Some(shown) = room.shown.remove(&session) else { return };
+        let was_reader = room.turn.leave(session);
+        let Some(shown) = room.shown.remove(&session) else {
+            if was_reader {
+                self.leave_tracks(cx, detach.room, session);
+            }
+            return;
+        };
         let gone: Vec<_> = room
             .listings
             .iter()
@@ -465,7 +504,11 @@ impl Relay {
 
     /// A payload of a directory that we follow.
     pub(crate) fn on_heard(&mut self, cx: &mut Cx<'_>, alias: Alias, payload: &Bytes) {
-        let Some((id, TrackId::DIRECTORY)) = self.aliases.get(&alias).copied() else { return };
+        let id = match self.aliases.get(&alias).copied() {
+            Some((id, TrackId::LOG)) => return self.on_log_heard(cx, id, payload),
+            Some((id, TrackId::DIRECTORY)) => id,
+            _ => return,
+        };
         let max = self.limits.tracks_per_room;
         let Some(room) = self.rooms.get_mut(&id) else { return };
         let heard = directory::hear(&mut room.listings, cx.now.mono, payload, max);
@@ -507,10 +550,18 @@ impl Relay {
         room.presented.clear();
         room.listings.clear();
         room.capability = None;
+        room.call = None;
+        let readers = std::mem::take(&mut room.turn).into_readers();
+        for session in readers {
+            if let Some(Who::Client { rooms, .. }) = self.members.get_mut(&session).map(|member| &mut member.who) {
+                rooms.remove(&id);
+            }
+        }
     }
 
     /// What has run out in a room.
     pub(crate) fn sweep(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        self.sweep_generation(cx, id);
         let Some(room) = self.rooms.get_mut(&id) else { return };
         let now = cx.now;
         let expired: Vec<_> =
@@ -544,7 +595,13 @@ impl Relay {
     /// wanted is not sent.
     pub(crate) fn lose_shown(&mut self, cx: &mut Cx<'_>, id: RoomId, session: SessionKey, tell: bool) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
-        let Some(shown) = room.shown.remove(&session) else { return };
+        let was_reader = room.turn.leave(session);
+        let Some(shown) = room.shown.remove(&session) else {
+            if was_reader {
+                self.leave_tracks(cx, id, session);
+            }
+            return;
+        };
         if shown.attached
             && let Side::Hub(hub) = &mut room.side
         {

@@ -2,14 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use conclave_federation::{id::RoomId, record::RoomRecord};
+use conclave_federation::{
+    id::{Instance, RoomId},
+    record::{CallKeys, RoomRecord},
+};
+
+/// What is known of a room that nobody here is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) record: RoomRecord,
+    /// The keys of the call heard of last, verified.
+    call: Option<CallKeys>,
+}
+
+impl Known {
+    /// A record, and the keys of a call of its room.
+    pub(crate) const fn new(record: RoomRecord, call: Option<CallKeys>) -> Self {
+        Self { record, call }
+    }
+
+    /// The keys of this call, when whoever began it chose some.
+    pub(crate) fn call(&self, instance: Instance) -> Option<&CallKeys> {
+        self.call.as_ref().filter(|call| call.instance == instance)
+    }
+}
 
 /// A bounded memory; what was used longest ago goes first.
 #[derive(Debug)]
 pub(crate) struct Records {
     max: usize,
     used: u64,
-    records: BTreeMap<RoomId, (u64, RoomRecord)>,
+    records: BTreeMap<RoomId, (u64, Known)>,
     ages: BTreeMap<u64, RoomId>,
 }
 
@@ -18,20 +41,22 @@ impl Records {
         Self { max, used: 0, records: BTreeMap::new(), ages: BTreeMap::new() }
     }
 
-    /// The record of a room.
-    pub(crate) fn find(&self, room: RoomId) -> Option<&RoomRecord> {
-        self.records.get(&room).map(|(_, record)| record)
+    /// What is known of a room.
+    pub(crate) fn find(&self, room: RoomId) -> Option<&Known> {
+        self.records.get(&room).map(|(_, known)| known)
     }
 
-    /// Keeps a record that was verified, unless a newer one is here.
-    pub(crate) fn keep(&mut self, record: RoomRecord) {
-        let room = record.room;
+    /// Keeps a record that was verified, unless a newer one is here, and the keys of the newest call.
+    pub(crate) fn keep(&mut self, known: Known) {
+        let room = known.record.room;
         let newest = match self.records.remove(&room) {
             Some((age, held)) => {
                 self.ages.remove(&age);
-                if held.seq > record.seq { held } else { record }
+                let record = if known.record.replaces(&held.record).is_ok() { known.record } else { held.record };
+                let newer = |call: &CallKeys| held.call.as_ref().is_none_or(|held| held.instance <= call.instance);
+                Known { record, call: known.call.filter(newer).or(held.call) }
             }
-            None => record,
+            None => known,
         };
         self.used += 1;
         self.ages.insert(self.used, room);

@@ -709,7 +709,11 @@ impl World {
                     rooms.insert(record.room, (record, logs));
                 }
                 Write::Append { room, instance, seq, entry } => {
-                    rooms.get_mut(&room).expect("a record first").1.entry(instance).or_default().insert(seq, entry);
+                    let known = rooms.get_mut(&room).expect("a record first");
+                    if let Some(record) = &entry.entry.record {
+                        known.0 = record.clone();
+                    }
+                    known.1.entry(instance).or_default().insert(seq, entry);
                 }
                 Write::Close(_) | Write::Reopen(_) => {}
                 // The number of a call outlives its log.
