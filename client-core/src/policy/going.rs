@@ -56,7 +56,7 @@ pub(super) fn votes_out(proposed: &Proposed, situation: &Situation<'_>) -> Resul
     }
     counted(proposed, situation, VoteKind::Remove, &gone)?;
     let mut old = staying(proposed, situation);
-    old.retain(|person| person.since < cut.earlier.seq);
+    old.retain(|person| person.since <= cut.earlier.seq);
     let enough = |person: &&Person| {
         let votes = votes_on(&person.key, proposed, &old);
         votes >= MIN_VOTERS && votes * 3 >= old.len() * 2

@@ -12,13 +12,13 @@ use crate::{
 /// nobody who goes has them.
 pub(super) fn evicts(proposed: &Proposed, situation: &Situation<'_>) -> Result<Row, Refusal> {
     expect(unasked(proposed) && !proposed.removes.is_empty() && distinct(&proposed.removes))?;
-    let (after, record) = begins_generation(proposed, situation)?;
     for leaf in &proposed.removes {
         let person = situation.at(*leaf).ok_or(Refusal::Mismatch)?;
         if person.leaf == situation.by || situation.is_above(person) {
             return Err(Refusal::Right);
         }
     }
+    let (after, record) = begins_generation(proposed, situation)?;
     let change = HostChange { after, record: Some(record), removes: &proposed.removes, situation };
     // Hosts go with those who are removed: themselves, who got it from them, and who is not here anyway.
     let may_go = |host: &HostEntry| change.is_gone(&host.key) || change.hangs_on_gone(host);

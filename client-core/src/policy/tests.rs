@@ -1,5 +1,8 @@
 //! One test for each cell of the table, and for each way in which a commit is not what it says.
 
+mod exhaustive;
+mod generation;
+
 use conclave_federation::{
     id::{Generation, RelayId, RoomId},
     limits::MAX_RECORD_LIFE_MS,
@@ -51,6 +54,18 @@ cells! {
     reap_in_knock_by_a_host_is_allowed: Reap, Knock, true => true;
     reap_in_locked_by_a_guest_is_refused: Reap, Locked, false => false;
     reap_in_locked_by_a_host_is_allowed: Reap, Locked, true => true;
+    reap_by_votes_in_open_by_a_guest_is_allowed: ReapByVotes, Open, false => true;
+    reap_by_votes_in_open_by_a_host_is_allowed: ReapByVotes, Open, true => true;
+    reap_by_votes_in_knock_by_a_guest_is_allowed: ReapByVotes, Knock, false => true;
+    reap_by_votes_in_knock_by_a_host_is_allowed: ReapByVotes, Knock, true => true;
+    reap_by_votes_in_locked_by_a_guest_is_allowed: ReapByVotes, Locked, false => true;
+    reap_by_votes_in_locked_by_a_host_is_allowed: ReapByVotes, Locked, true => true;
+    remove_by_votes_in_open_by_a_guest_is_allowed: RemoveByVotes, Open, false => true;
+    remove_by_votes_in_open_by_a_host_is_allowed: RemoveByVotes, Open, true => true;
+    remove_by_votes_in_knock_by_a_guest_is_allowed: RemoveByVotes, Knock, false => true;
+    remove_by_votes_in_knock_by_a_host_is_allowed: RemoveByVotes, Knock, true => true;
+    remove_by_votes_in_locked_by_a_guest_is_allowed: RemoveByVotes, Locked, false => true;
+    remove_by_votes_in_locked_by_a_host_is_allowed: RemoveByVotes, Locked, true => true;
     state_in_open_by_a_guest_is_refused: State, Open, false => false;
     state_in_open_by_a_host_is_allowed: State, Open, true => true;
     state_in_knock_by_a_guest_is_refused: State, Knock, false => false;
@@ -297,6 +312,39 @@ fn a_host_changes_the_mode_or_the_hosts_and_one_host_stays() {
     ];
     for proposed in broken {
         assert_eq!(by_host(Action::Mode, &proposed), Err(Refusal::Mismatch), "{proposed:?}");
+    }
+}
+
+#[test]
+fn a_leaf_is_of_now_and_of_this_log() {
+    let made = |since: u64| Proposed { adds: vec![Coming { key: key(7), since }], served: 1, ..Proposed::default() };
+    for since in [SEQ, SEQ - MAX_LEAF_AGE] {
+        assert_eq!(verdict(Action::Admit, &made(since)), Ok(()));
+    }
+    for since in [SEQ + 1, SEQ - MAX_LEAF_AGE - 1, 0, u64::MAX] {
+        assert_eq!(verdict(Action::Admit, &made(since)), Err(Refusal::Stale));
+    }
+    let back = |since: u64| Proposed {
+        adds: vec![Coming { key: key(2), since }],
+        removes: vec![Leaf(2)],
+        path: true,
+        served: 1,
+        ..Proposed::default()
+    };
+    for since in [2, SEQ] {
+        assert_eq!(verdict(Action::Swap, &back(since)), Ok(()));
+    }
+    for since in [1, SEQ + 1] {
+        assert_eq!(verdict(Action::Swap, &back(since)), Err(Refusal::Stale));
+    }
+}
+
+#[test]
+fn more_than_half_is_enough_and_half_is_not() {
+    for (votes, stay, enough) in
+        [(0, 0, false), (0, 1, false), (1, 1, true), (1, 2, false), (2, 3, true), (2, 4, false), (3, 4, true)]
+    {
+        assert_eq!(counts_unseen(votes, stay), enough, "{votes} of {stay}");
     }
 }
 

@@ -5,153 +5,24 @@ use conclave_federation::{
     id::{Head, Instance, JoinId, RelayId},
     log::OutOfLine,
     proof::{Label, Signature, SigningKey},
-    wire::{
-        Blob, List, Text, Wire,
-        message::{Append, Entry, EntryHeader, EntryKind, HubHead, Sealed},
-    },
+    wire::{Blob, List, Text, Wire, message::HubHead},
 };
-use openmls::prelude::{
-    CommitBuilder, Extension, Extensions, Initial, KeyPackage, KeyPackageBuilder, LeafNodeIndex, LeafNodeParameters, Lifetime,
-    MlsGroup, UnknownExtension,
-};
-use openmls_traits::OpenMlsProvider;
+use openmls::prelude::{Extension, Extensions, KeyPackage, LeafNodeIndex, LeafNodeParameters, Lifetime, UnknownExtension};
 use proptest::prelude::*;
 
-use super::world::{NOW, World, applied, assert_agree, candidate, knock, skipped};
+use super::{
+    forge::{Filling, Forged, all_skip, bind, call, evil_commit, forge, key_package, offer, state_with},
+    world::{NOW, applied, assert_agree, candidate, knock},
+};
 use crate::{
     group::{
-        Action, Alarm, CommitAad, Fault, Group, JoinError, Leaf, LeafSigner, LeaveNote, Outcome, Request, RequestError,
-        RequestKind, Skip, Work, entry::Part, found::fork, node,
+        Action, Alarm, Fault, Group, JoinError, Leaf, LeafSigner, Outcome, Request, RequestError, RequestKind, Skip, Work,
+        entry::Part, found::fork, node,
     },
     leaf::{self, Bind, Call, Profile},
     policy::Refusal,
-    provider::{self, Provider},
     state::{HostEntry, Mode, RoomState},
 };
-
-type Filling<'a> = CommitBuilder<'a, Initial, &'a mut MlsGroup>;
-
-/// What an insider commits by hand.
-struct Forged {
-    action: Action,
-    prev_head: Option<Head>,
-    notes: Vec<LeaveNote>,
-    served: usize,
-}
-
-impl Forged {
-    fn of(action: Action) -> Self {
-        Self { action, prev_head: None, notes: Vec::new(), served: 0 }
-    }
-}
-
-/// An entry with whatever commit the insider likes, in the right place of the log.
-fn forge(world: &mut World, evil: &mut Group, forged: Forged, fill: impl for<'a> FnOnce(Filling<'a>) -> Filling<'a>) -> Entry {
-    let served: Vec<_> = (0..forged.served).map(|at| JoinId::new([u8::try_from(at).expect("few"); 16])).collect();
-    let aad = CommitAad {
-        version: 1,
-        prev_head: forged.prev_head.unwrap_or(evil.position.head),
-        action: forged.action,
-        notes: List::new(forged.notes).expect("few"),
-        served: List::new(served).expect("few"),
-        votes: List::default(),
-        cut: None,
-    };
-    evil.mls.set_aad(aad.encode().to_vec());
-    let bundle = fill(evil.mls.commit_builder().consume_proposal_store(false))
-        .load_psks(evil.provider.storage())
-        .expect("no keys are shared before")
-        .build(evil.provider.rand(), evil.provider.crypto(), &evil.signer, |_| true)
-        .expect("MLS lets insiders do it")
-        .stage_commit(&evil.provider)
-        .expect("staged");
-    evil.mls.clear_pending_commit(evil.provider.storage()).expect("cleared");
-    let commit = bundle.commit().to_bytes().expect("bytes");
-    offer(world, evil, &commit, aad.served)
-}
-
-/// Any bytes as a commit, sealed and signed as it should be.
-fn offer(
-    world: &mut World,
-    evil: &mut Group,
-    commit: &[u8],
-    served: List<JoinId, { conclave_federation::limits::MAX_SERVED }>,
-) -> Entry {
-    let mut header = EntryHeader {
-        version: 1,
-        room: evil.room(),
-        instance: evil.instance(),
-        seq: evil.position.seq,
-        prev_head: evil.position.head,
-        kind: EntryKind::Commit,
-        flags: 0,
-        generation: evil.generation(),
-        term: 0,
-        hub_index: 0,
-        body_hash: [0; 32],
-        welcome_hash: EntryHeader::welcome_hash(&Sealed::default()),
-        served,
-    };
-    let sealed = evil.keys.entry.seal(&mut evil.rng, &Part::Commit.associated(&header), commit).expect("sealed");
-    let commit = Blob::new(sealed).expect("short");
-    header.body_hash = EntryHeader::body_hash(&commit, &Sealed::default(), None);
-    let signature = evil.access_keys.sign.sign(Label::Append, &header.encode());
-    let append = Append {
-        via: None,
-        header,
-        signature,
-        commit,
-        epoch_box: Sealed::default(),
-        welcome: Sealed::default(),
-        record: None,
-        reserve: None,
-        call: None,
-    };
-    world.hub.append(&append).expect("the hub is blind");
-    world.hub.last()
-}
-
-/// Everybody skips it, for the same reason, and the call goes on.
-fn all_skip(world: &mut World, groups: &mut [Group], entry: &Entry) -> Skip {
-    let mut reasons: Vec<_> = groups.iter_mut().map(|group| skipped(group.process(entry))).collect();
-    reasons.dedup();
-    assert_eq!(reasons.len(), 1, "{reasons:?}");
-    let mut joining = [world.joiner("afterwards")];
-    let (first, others) = groups.split_at_mut(1);
-    let mut others: Vec<&mut Group> = others.iter_mut().collect();
-    world.admit(&mut first[0], &mut others, &mut joining);
-    assert_agree(&groups.iter().collect::<Vec<_>>());
-    reasons.remove(0)
-}
-
-fn call(seed: u8, n: usize) -> (World, Vec<Group>) {
-    let (world, founder, guests) = World::call(seed, n);
-    (world, [founder].into_iter().chain(guests).collect())
-}
-
-fn key_package(evil: &mut Group, bind: &Bind, lifetime: Lifetime, signer: Option<LeafSigner>) -> KeyPackage {
-    let provider = Provider::new(fork(&mut evil.rng));
-    let signer = signer.unwrap_or_else(|| LeafSigner::fresh(&mut evil.rng));
-    KeyPackageBuilder::new()
-        .key_package_lifetime(lifetime)
-        .leaf_node_capabilities(node::capabilities())
-        .leaf_node_extensions(node::leaf_extensions(&Profile::named("evil"), bind).expect("extensions"))
-        .build(provider::SUITE, &provider, &signer, node::credential(&signer.0))
-        .expect("a key package")
-        .into_key_package()
-}
-
-/// What a leaf made now would be bound to.
-fn bind(group: &Group) -> Bind {
-    Bind { call: group.call, seq: group.position.seq, commitment: [0; 32] }
-}
-
-/// The guest with the highest leaf does it; everybody skips.
-fn evil_commit(seed: u8, forged: Forged, fill: impl for<'a> FnOnce(Filling<'a>) -> Filling<'a>) -> Skip {
-    let (mut world, mut groups) = call(seed, 3);
-    let entry = forge(&mut world, groups.last_mut().expect("a guest"), forged, fill);
-    all_skip(&mut world, &mut groups, &entry)
-}
 
 #[test]
 fn junk_is_skipped_by_all_alike() {
@@ -288,12 +159,6 @@ fn a_swap_of_somebody_elses_leaf_is_skipped() {
         builder.propose_removals([LeafNodeIndex::new(0)]).propose_adds([package])
     });
     assert_eq!(all_skip(&mut world, &mut groups, &entry), Skip::Policy(Refusal::Mismatch));
-}
-
-fn state_with(group: &Group, change: impl FnOnce(&mut RoomState)) -> Extensions<openmls::prelude::GroupContext> {
-    let mut state = group.state().clone();
-    change(&mut state);
-    node::context_extensions(&state).expect("extensions")
 }
 
 #[test]

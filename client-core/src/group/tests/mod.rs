@@ -1,8 +1,12 @@
 //! Whole groups on a log in memory: no clock, no network, every byte from a seed.
 
 mod bytes;
+mod door;
+mod forge;
 mod hostile;
+mod hosts;
 mod life;
+mod votes;
 mod world;
 
 pub(crate) use world::NOW as TEST_NOW;

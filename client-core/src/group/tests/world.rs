@@ -27,25 +27,42 @@ use crate::{
 pub(crate) const NOW: u64 = 1_790_000_000_000;
 
 pub(super) struct Hub {
-    key: SigningKey,
+    pub(super) key: SigningKey,
     log: Log,
-    record: conclave_federation::record::RoomRecord,
-    call: Option<conclave_federation::record::CallKeys>,
+    /// What it says the time is.
+    pub(super) time: u64,
+    pub(super) record: conclave_federation::record::RoomRecord,
+    pub(super) call: Option<conclave_federation::record::CallKeys>,
     pub(super) entries: Vec<Entry>,
     welcomes: Vec<Sealed>,
 }
 
 impl Hub {
     pub(super) fn append(&mut self, append: &Append) -> Result<HubHead, Code> {
-        self.log.check(append, &self.record, self.call.as_ref(), NOW)?;
-        self.log.advance(append).map_err(|_| Code::CONFLICT)?;
+        self.log.check(append, &self.record, self.call.as_ref(), self.time)?;
         if append.call.is_some() {
             self.call.clone_from(&append.call);
         }
         if let Some(next) = &append.record {
             self.record = next.clone();
         }
-        let head = HubHead::sign(&self.key, &append.header, NOW);
+        Ok(self.take_anything(append))
+    }
+
+    /// The next call: what was is forgotten.
+    pub(super) fn begin(&mut self, log: Log, genesis: &Append) -> Result<HubHead, Code> {
+        log.check(genesis, &self.record, None, self.time)?;
+        self.log = log;
+        self.call = None;
+        self.entries.clear();
+        self.welcomes.clear();
+        self.append(genesis)
+    }
+
+    /// A hub that works for somebody: it checks nothing, and its record stays what it was.
+    pub(super) fn take_anything(&mut self, append: &Append) -> HubHead {
+        self.log.advance(append).expect("the next entry");
+        let head = HubHead::sign(&self.key, &append.header, self.time);
         self.entries.push(Entry {
             header: append.header.clone(),
             commit: append.commit.clone(),
@@ -54,7 +71,7 @@ impl Hub {
             head: head.clone(),
         });
         self.welcomes.push(append.welcome.clone());
-        Ok(head)
+        head
     }
 
     pub(super) fn last(&self) -> Entry {
@@ -63,7 +80,7 @@ impl Hub {
 
     /// The hub says yes to a header that it would never have seen: for entries that only a test can make.
     pub(super) fn vouch(&self, mut entry: Entry) -> Entry {
-        entry.head = HubHead::sign(&self.key, &entry.header, NOW);
+        entry.head = HubHead::sign(&self.key, &entry.header, self.time);
         entry
     }
 
@@ -132,6 +149,7 @@ impl World {
         let hub = Hub {
             key,
             log: Log::new(room.record.room, instance),
+            time: NOW,
             record: room.record.clone(),
             call: None,
             entries: Vec::new(),
@@ -160,8 +178,19 @@ impl World {
     }
 
     pub(super) fn joiner(&mut self, name: &str) -> Joining {
+        let lobby = self.lobby();
+        self.joiner_at(name, lobby)
+    }
+
+    /// Somebody who has the link that this member would hand out.
+    pub(super) fn joiner_by(&mut self, name: &str, member: &Group) -> Joining {
+        let lobby = Lobby { link: member.link().clone(), ..self.lobby() };
+        self.joiner_at(name, lobby)
+    }
+
+    fn joiner_at(&mut self, name: &str, lobby: Lobby) -> Joining {
         let seed = self.seed();
-        Joining::new(seed, self.lobby(), Profile::named(name), None, [2; 32]).expect("a joiner")
+        Joining::new(seed, lobby, Profile::named(name), None, [2; 32]).expect("a joiner")
     }
 
     /// Lets them all in by one commit of `by`; everybody else follows.
