@@ -141,7 +141,7 @@ pub enum OutOfLine {
 }
 
 /// The hub's side of one instance's log: bookkeeping only; entries live in the store.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Log {
     room: RoomId,
     instance: Instance,

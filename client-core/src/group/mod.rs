@@ -202,6 +202,12 @@ pub enum Fault {
     /// Our own commit came back after we had given it up.
     #[error("an own commit came back that was given up")]
     OwnForgotten,
+    /// It takes back what we went on from.
+    #[error("an entry that was applied here was taken back")]
+    Void,
+    /// It takes our leaf, and nobody but us says that it may not.
+    #[error("a participant's commit takes our leaf")]
+    Removed,
     /// The group was left in a state that it cannot go on from.
     #[error("the group's state is not usable any more")]
     State,

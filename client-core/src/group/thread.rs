@@ -4,21 +4,20 @@
 //!
 //! ```text
 //!                 applied, skipped
-//!                  +----------+
-//!                  v          |        fault: others may have applied it, we cannot
-//!   founded ---> in step -----+----------------------------> stuck (at the epoch before it)
+//!                  +----------+        fault: others may have applied it, we cannot
+//!                  v          |        void:  what we went on from was taken back
+//!   founded ---> in step -----+----------------------------> stuck (the epoch before it is kept for a while)
 //!   joined  --->    ^  |                                       |   |
-//!                   |  | void of something that we applied     |   | removed, expired, void of something before it
-//!                   |  | or came by; removed                   |   |
-//!                   |  +--------------> out <------------------|---+
-//!                   |                                          |
-//!                   +------------- void of what we are stuck on: applied here
+//!                   |  +--- removed for good ---> out <-- expired  |
+//!                   |                                              |
+//!                   +---- the entry that we are stuck on is taken back, by a commit that we can apply
 //! ```
 //!
-//! Who is stuck or out asks for a new leaf at once. The rule that keeps honest participants together: **if anybody can
-//! apply a void, then everybody who went on past the voided entry sees that it holds.** So its word is readable by all of
-//! a generation, names the entry by its head, and is weighed by those who went on with what they knew when they did. No
-//! clock has a say in whether it holds, only the distance in the log.
+//! Who is stuck asks for a new leaf at once; only if nobody is there to give it, the entry is taken back. The rule that
+//! keeps honest participants together: **if anybody can apply a void, then everybody who went on past the voided entry sees
+//! that it holds**, and is stuck on it. So its word is readable by all of a generation, names the entry by its head, and is
+//! weighed by those who went on with what they knew when they did. No clock has a say in whether it holds, only the
+//! distance in the log. A void is taken back like any other entry, but by hosts alone, whose right shows by itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,10 +66,8 @@ pub enum Place {
 /// Why we are out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Exit {
-    /// Our leaf is gone.
+    /// Our leaf is gone, and we have no say in it.
     Removed,
-    /// What we went on from was taken back.
-    Voided,
     /// Stuck for too long.
     Expired,
     /// The group's state is not usable.
@@ -84,16 +81,25 @@ pub struct Stuck {
     pub seq: u64,
     /// The head after it.
     pub head: Head,
-    /// Who made it.
-    pub by: Leaf,
     /// Why we cannot.
     pub why: Fault,
     /// Since when.
     pub since: Duration,
-    /// Whom it removes: their word against it does not count.
+    /// Whom it removes: among those who cannot apply it they are not counted.
     removes: Vec<Leaf>,
-    /// Whether it can be taken back at all.
-    voidable: bool,
+    /// Who can take it back.
+    right: Right,
+}
+
+/// Who can take an entry back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Right {
+    /// A host, or half of the members where there is none.
+    Anybody,
+    /// A host.
+    Hosts,
+    /// Nobody.
+    Nobody,
 }
 
 /// A commit with a path that we applied.
@@ -101,7 +107,8 @@ pub struct Stuck {
 struct Point {
     seq: u64,
     head: Head,
-    /// Who was there before it, without those whom it removed.
+    right: Right,
+    /// Who was there before it, without those whom it removed for good.
     circle: Arc<Circle>,
 }
 
@@ -125,7 +132,7 @@ pub struct Seen {
     pub action: Action,
     /// Whether it has a path, and so may be good for some and not for others.
     pub path: bool,
-    /// Whom it removes.
+    /// Whom it removes for good: not those who get a new leaf by it, whose word goes on to count.
     pub removes: Vec<Leaf>,
 }
 
@@ -140,6 +147,9 @@ pub struct Word {
     pub leaves: usize,
     /// Who takes it back.
     pub by: VerifyingKey,
+    /// Whether that is a host by the founder's word, or that of somebody in a line from them: whoever was not there when
+    /// they were made a host can tell, too.
+    pub certified: bool,
     /// Who says that they cannot apply it.
     pub faulted: Vec<(Leaf, VerifyingKey)>,
 }
@@ -149,7 +159,7 @@ pub struct Word {
 pub enum Weight {
     /// Nothing.
     Nothing,
-    /// It takes back what we are stuck on: the commit that comes with it goes on from our epoch.
+    /// It takes back what we are stuck on: the commit that comes with it may go on from our epoch.
     Here,
     /// It takes back what we went on from.
     Behind,
@@ -167,7 +177,7 @@ pub enum Move {
     Skip(Skip),
     /// It is for those ahead of us, or nobody: [`Thread::passed`].
     Ahead,
-    /// What we went on from is taken back: [`Thread::out`].
+    /// What we went on from is taken back, and what comes in its place is not for us: [`Thread::voided`].
     Void,
 }
 
@@ -185,31 +195,53 @@ impl Circle {
     }
 }
 
-impl Word {
-    /// Whether it takes an entry back that was made when these were there: by a host, or, where there is none, by a member
-    /// with half of them.
-    fn counts(&self, circle: &Circle) -> bool {
-        if circle.hosts.contains(&self.by) {
-            return true;
+impl Seen {
+    /// Without a path everybody else could apply it. A void is for hosts: what those who went on from it have in common
+    /// with those who did not is the founder's word alone. And a new generation is not taken back: whoever it shut out
+    /// would be the one to ask for it.
+    const fn right(&self) -> Right {
+        match self.action {
+            _ if !self.path => Right::Nobody,
+            Action::Void => Right::Hosts,
+            _ => Right::Anybody,
         }
-        let mut faulted: Vec<Leaf> =
-            self.faulted.iter().filter(|note| circle.members.contains(note)).map(|(leaf, _)| *leaf).collect();
-        faulted.sort_unstable();
-        faulted.dedup();
+    }
+}
+
+impl Word {
+    /// Whether it takes an entry back that was made when these were there.
+    fn counts(&self, right: Right, circle: &Circle) -> bool {
+        match right {
+            Right::Nobody => false,
+            Right::Hosts => self.certified,
+            Right::Anybody => self.certified || self.by_half(circle),
+        }
+    }
+
+    fn by_half(&self, circle: &Circle) -> bool {
+        let faulted = self.known(circle);
         circle.hosts.is_empty()
             && circle.holds(&self.by)
             && self.leaves == circle.members.len()
-            && !faulted.is_empty()
-            && faulted.len() * 2 >= circle.members.len()
+            && faulted > 0
+            && faulted * 2 >= circle.members.len()
     }
 
-    /// The same for somebody who came after the entry, and knows only who is there now: never less than what those who
-    /// were there make of it, or a newcomer would stay behind alone. A member who lies costs newcomers a new leaf, and has
-    /// signed for it.
+    /// The same for somebody who came after the entry and knows only who is there now. A host's word shows by itself what
+    /// it is. Without hosts, a member who lies about how many there were can cost newcomers a new leaf, and has signed it.
     fn concerns(&self, here: &Circle) -> bool {
-        let known = |(leaf, key): &(Leaf, VerifyingKey)| here.members.contains(&(*leaf, *key));
-        let by_many = self.faulted.len() * 2 >= self.leaves && self.faulted.iter().any(known);
-        here.holds(&self.by) || by_many
+        let faulted = self.known(here);
+        let by_many = here.hosts.is_empty() && here.holds(&self.by) && faulted > 0 && faulted * 2 >= self.leaves;
+        self.certified || by_many
+    }
+
+    /// How many of these say that they cannot apply it.
+    fn known(&self, circle: &Circle) -> usize {
+        let known = self.faulted.iter().filter(|note| circle.members.contains(note));
+        let mut leaves: Vec<Leaf> = known.map(|(leaf, _)| *leaf).collect();
+        leaves.sort_unstable();
+        leaves.dedup();
+        leaves.len()
     }
 }
 
@@ -268,10 +300,13 @@ impl Thread {
         self.position.advance(header)
     }
 
-    /// Whether what we are stuck on can still be taken back by the next entry.
+    /// Who may take back what we are stuck on, with the next entry.
     #[must_use]
-    pub fn may_void(&self) -> bool {
-        self.stuck().is_some_and(|stuck| stuck.voidable && self.reaches(stuck.seq))
+    pub fn may_void(&self) -> Right {
+        match self.stuck() {
+            Some(stuck) if self.reaches(stuck.seq) => stuck.right,
+            _ => Right::Nobody,
+        }
     }
 
     /// Whether somebody who is stuck has any use for the epoch's secrets.
@@ -279,7 +314,7 @@ impl Thread {
     pub fn keeps_epoch(&self, now: Duration) -> bool {
         match &self.place {
             Place::InStep => true,
-            Place::Stuck(stuck) => self.may_void() && stuck.since + STUCK_FOR > now,
+            Place::Stuck(stuck) => self.may_void() != Right::Nobody && stuck.since + STUCK_FOR > now,
             Place::Out(_) => false,
         }
     }
@@ -295,11 +330,11 @@ impl Thread {
             return Weight::Nothing;
         }
         if let Some(stuck) = self.stuck().filter(|stuck| stuck.seq == word.seq) {
-            let holds = stuck.voidable && stuck.head == word.head && word.counts(&here.without(&stuck.removes));
+            let holds = stuck.head == word.head && word.counts(stuck.right, &here.without(&stuck.removes));
             return if holds { Weight::Here } else { Weight::Nothing };
         }
         let behind = match self.points.iter().find(|point| point.seq == word.seq) {
-            Some(point) => point.head == word.head && word.counts(&point.circle),
+            Some(point) => point.head == word.head && word.counts(point.right, &point.circle),
             None => word.seq <= self.joined && word.concerns(here),
         };
         if behind { Weight::Behind } else { Weight::Nothing }
@@ -321,7 +356,7 @@ impl Thread {
             }
             // Made by somebody who does not know better, or wants us to believe so: those who went on cannot open it.
             (Place::Stuck(_), Ok(_)) => Move::Ahead,
-            (Place::InStep | Place::Stuck(_), Err(_)) if word == Weight::Behind => Move::Void,
+            (Place::InStep | Place::Stuck(_), Err(_)) if word != Weight::Nothing => Move::Void,
             (Place::InStep, Err(skip)) => Move::Skip(skip),
             (Place::Stuck(_), Err(_)) | (Place::Out(_), _) => Move::Ahead,
         }
@@ -341,7 +376,7 @@ impl Thread {
         self.place = Place::InStep;
         if seen.path {
             let circle = Arc::new(circle.without(&seen.removes));
-            self.points.push(Point { seq, head: next.head, circle });
+            self.points.push(Point { seq, head: next.head, right: seen.right(), circle });
         }
         self.advance(next);
         if record {
@@ -351,27 +386,30 @@ impl Thread {
 
     /// The entry cannot be applied here. The epoch before it is kept for a while, in case that nobody can.
     pub fn faulted(&mut self, next: Position, seen: &Seen, why: Fault, record: bool, now: Duration) {
-        self.place = Place::Stuck(Stuck {
-            seq: self.position.seq,
-            head: next.head,
-            by: seen.by,
-            why,
-            since: now,
-            removes: seen.removes.clone(),
-            // Without a path everybody else could. And a new generation is not taken back: whoever it shut out would be
-            // the one to ask for it.
-            voidable: seen.path && !record,
-        });
+        let (seq, head) = (self.position.seq, next.head);
+        let (removes, right) = (seen.removes.clone(), seen.right());
+        self.place = Place::Stuck(Stuck { seq, head, why, since: now, removes, right });
         self.advance(next);
         if record {
             self.begin_generation();
         }
     }
 
+    /// The entry takes back what we went on from, or what we are stuck on for somebody else.
+    pub fn voided(&mut self, next: Position, word: &Word, now: Duration) {
+        let (seq, head) = (self.position.seq, next.head);
+        // Settled: the next word against it says nothing new to anybody.
+        self.points.retain(|point| point.seq < word.seq);
+        self.joined = self.joined.min(word.seq.saturating_sub(1));
+        let (removes, right) = (Vec::new(), Right::Hosts);
+        self.place = Place::Stuck(Stuck { seq, head, why: Fault::Void, since: now, removes, right });
+        self.advance(next);
+    }
+
     /// We are in no epoch any more.
     pub fn out(&mut self, next: Position, exit: Exit) {
-        self.place = Place::Out(exit);
         self.advance(next);
+        self.leave(exit);
     }
 
     /// The same, without an entry that says so.
@@ -386,7 +424,7 @@ impl Thread {
         self.points.clear();
         self.joined = 0;
         if let Place::Stuck(stuck) = &mut self.place {
-            stuck.voidable = false;
+            stuck.right = Right::Nobody;
         }
     }
 
