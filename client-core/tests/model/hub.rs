@@ -12,14 +12,14 @@ use conclave_client_core::{
         thread::{Circle, Word},
     },
     policy::{self, Proposed, Refusal, Situation},
-    room::{self, NewRoom},
+    room::{self, AccessSecret, LinkSecret, NewRoom},
     state::{Mode, RoomState},
 };
 use conclave_federation::{
     id::{Generation, Head, Instance, JoinId, RelayId},
     log::Log,
     proof::{Label, SigningKey, VerifyingKey},
-    record::Hub as ListedHub,
+    record::{Hub as ListedHub, RoomRecord},
     wire::{
         Blob, List, Text,
         message::{Append, EntryHeader, EntryKind, Sealed},
@@ -115,12 +115,15 @@ pub(crate) struct Entry {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Hub {
     pub(crate) log: Log,
+    generation: Generation,
     pub(crate) entries: Vec<Head>,
 }
 
 /// What all states share.
 struct Hall {
     room: NewRoom,
+    /// The room's record and access secret, generation by generation.
+    generations: Vec<(RoomRecord, AccessSecret)>,
     keys: Vec<SigningKey>,
     made: RwLock<HashMap<Head, Arc<Entry>>>,
     known: RwLock<HashMap<(Head, Head, Deed), Option<Head>>>,
@@ -135,7 +138,25 @@ static HALL: LazyLock<Hall> = LazyLock::new(|| {
     let addresses = List::new(vec![Text::cut("relay.test:443")]).expect("one address");
     let room = room::new_room(&mut rng, vec![ListedHub { relay, addresses }], NOW, 100).expect("a room");
     let keys = (0..PEOPLE).map(|who| SigningKey::from_seed([who + 1; 32])).collect();
-    Hall { room, keys, made: RwLock::default(), known: RwLock::default() }
+    let mut generations = vec![(room.record.clone(), room.access.clone())];
+    for generation in 1..=u32::from(PEOPLE) {
+        let generation = Generation(generation);
+        let (link, access) = (LinkSecret::random(&mut rng), AccessSecret::random(&mut rng));
+        let keys = access.keys(room.record.room, generation);
+        let before = &generations.last().expect("the first").0;
+        let mut record = RoomRecord {
+            seq: before.seq + 1,
+            generation,
+            access: keys.sign.verifying_key(),
+            join: link.keys(room.record.room, generation).sign.verifying_key(),
+            lobby: *keys.lobby.public(),
+            retired: before.next_retired(),
+            ..before.clone()
+        };
+        record.sign(&room.founder);
+        generations.push((record, access));
+    }
+    Hall { room, generations, keys, made: RwLock::default(), known: RwLock::default() }
 });
 
 pub(crate) fn key(who: Who) -> VerifyingKey {
@@ -304,8 +325,8 @@ impl Hub {
     /// With a genesis, and an epoch in which `inside` are.
     pub(crate) fn begin(inside: Set, hosts: Set, mode: Mode) -> Self {
         let mut log = Log::new(HALL.room.record.room, INSTANCE);
-        let append = append(&log, EntryKind::Genesis, &[], List::default(), Generation(0));
-        log.check(&append, &HALL.room.record).expect("a genesis");
+        let append = append(&log, EntryKind::Genesis, &[], List::default(), Generation(0), false);
+        log.check(&append, &HALL.room.record, None, NOW).expect("a genesis");
         log.advance(&append).expect("the first");
         let roster = (0..PEOPLE).filter(|who| among(*who, inside)).map(|who| (Leaf(u32::from(who)), who)).collect();
         let head = append.header.head();
@@ -313,13 +334,13 @@ impl Hub {
         let deed = Deed { by: 0, act: None, broken: 0, word: None };
         // One genesis for all runs: what differs between them is in the entry that follows.
         let body = format!("{inside} {hosts} {mode:?}");
-        let first = self::append(&log, EntryKind::Commit, body.as_bytes(), List::default(), Generation(0));
-        log.check(&first, &HALL.room.record).expect("the call's first");
+        let first = self::append(&log, EntryKind::Commit, body.as_bytes(), List::default(), Generation(0), false);
+        log.check(&first, &HALL.room.record, None, NOW).expect("the call's first");
         log.advance(&first).expect("the next");
         let start = first.header.head();
         let mut made = HALL.made.write().expect("no panic");
         made.insert(start, Arc::new(Entry { append: first, head: start, on: head, deed, epoch }));
-        Self { log, entries: vec![head, start] }
+        Self { log, generation: Generation(0), entries: vec![head, start] }
     }
 
     pub(crate) fn head(&self) -> Head {
@@ -343,7 +364,11 @@ impl Hub {
                 made?
             }
         };
-        self.log.advance(&entry(head).append).expect("it was checked against this head");
+        let made = entry(head);
+        self.log.advance(&made.append).expect("it was checked against this head");
+        if made.append.header.begins_generation() {
+            self.generation = self.generation.next();
+        }
         self.entries.push(head);
         Some(head)
     }
@@ -359,8 +384,10 @@ impl Hub {
         let served = List::new(served.into_iter().collect()).expect("one");
         let against = deed.word.map_or([0; 32], |word| *word.head.as_bytes());
         let body = [on.as_bytes().as_slice(), &against, format!("{deed:?}").as_bytes()].concat();
-        let append = append(&self.log, EntryKind::Commit, &body, served, Generation(0));
-        self.log.check(&append, &HALL.room.record).ok()?;
+        let evicts = matches!(deed.act, Some(Act::Evict(_)));
+        let append = append(&self.log, EntryKind::Commit, &body, served, self.generation, evicts);
+        let record = &HALL.generations[self.generation.0 as usize].0;
+        self.log.check(&append, record, None, NOW).ok()?;
         let head = append.header.head();
         let epoch = before.after(&deed);
         let mut made = HALL.made.write().expect("no panic");
@@ -369,8 +396,9 @@ impl Hub {
     }
 }
 
-fn append(log: &Log, kind: EntryKind, body: &[u8], served: List<JoinId, 64>, generation: Generation) -> Append {
-    let record = &HALL.room.record;
+fn append(log: &Log, kind: EntryKind, body: &[u8], served: List<JoinId, 64>, at: Generation, next: bool) -> Append {
+    let (record, access) = &HALL.generations[at.0 as usize];
+    let after = next.then(|| HALL.generations[at.0 as usize + 1].0.clone());
     let commit: Sealed = Blob::new(Bytes::copy_from_slice(body)).expect("short");
     let epoch_box = Sealed::default();
     let position = log.position();
@@ -381,18 +409,28 @@ fn append(log: &Log, kind: EntryKind, body: &[u8], served: List<JoinId, 64>, gen
         seq: position.seq,
         prev_head: position.head,
         kind,
-        flags: 0,
-        generation,
+        flags: if next { EntryHeader::NEXT_GENERATION } else { 0 },
+        generation: at,
         term: 0,
         hub_index: 0,
-        body_hash: EntryHeader::body_hash(&commit, &epoch_box),
+        body_hash: EntryHeader::body_hash(&commit, &epoch_box, after.as_ref()),
         welcome_hash: EntryHeader::welcome_hash(&Sealed::default()),
         served,
     };
     let bytes = conclave_federation::wire::Wire::encode(&header);
-    let signature = match kind {
-        EntryKind::Genesis => HALL.room.link.keys(record.room, generation).sign.sign(Label::Append, &bytes),
-        _ => HALL.room.access.keys(record.room, generation).sign.sign(Label::Append, &bytes),
+    let signer = match kind {
+        EntryKind::Genesis => HALL.room.link.keys(record.room, at).sign,
+        _ => access.keys(record.room, at).sign,
     };
-    Append { via: None, header, signature, commit, epoch_box, welcome: Sealed::default() }
+    Append {
+        via: None,
+        header,
+        signature: signer.sign(Label::Append, &bytes),
+        commit,
+        epoch_box,
+        welcome: Sealed::default(),
+        record: after,
+        reserve: None,
+        call: None,
+    }
 }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use conclave_client_core::{
-    group::{
-        Fault, Skip,
-        thread::{Exit, Move, Seen, Thread, Weight},
-    },
+use conclave_client_core::group::{
+    Fault, Leaf, Skip,
+    thread::{Exit, Move, Seen, Thread, Weight},
 };
 use conclave_federation::{id::Head, log::OutOfLine};
 
@@ -33,6 +31,8 @@ pub(crate) struct Person {
 pub(crate) struct Held {
     pub(crate) thread: Thread,
     pub(crate) epoch: Head,
+    /// The entry that let them in.
+    pub(crate) since: u64,
 }
 
 /// What an entry did to somebody.
@@ -82,7 +82,7 @@ impl Person {
     pub(crate) fn admitted(&mut self, by: &Entry) {
         let generation = by.epoch.as_ref().expect("an epoch").generation;
         let thread = Thread::joined(by.append.header.seq, by.head, generation);
-        self.held = Some(Held { thread, epoch: by.head });
+        self.held = Some(Held { thread, epoch: by.head, since: by.append.header.seq });
         self.asks = None;
     }
 
@@ -116,11 +116,14 @@ impl Person {
             entry(shown.on).epoch.clone().expect("made in an epoch").word(&against)
         });
         let weight = word.as_ref().map_or(Weight::Nothing, |word| held.thread.weigh(word, &here.circle()));
-        let seen = seen(who, held, &here, shown, weight, flaw);
+        let seen = seen(held, &here, shown, weight, flaw);
         let mut what = held.thread.decide(seen.as_ref().map_err(|skip| *skip), weight);
         match (flaw, what) {
             (Some(Flaw::StuckGoOn), Move::Ahead) if seen.is_ok() => what = Move::Try,
             (Some(Flaw::NobodyComesBack), Move::Void) => what = Move::Ahead,
+            (Some(Flaw::NewcomersKnowNothing), Move::Void) if word.as_ref().is_some_and(|word| word.seq <= held.since) => {
+                what = Move::Ahead;
+            }
             _ => {}
         }
         match (what, seen) {
@@ -183,7 +186,7 @@ fn of(shown: &Entry, own: bool) -> impl Fn(&Epoch) -> Seen + '_ {
     move |here| {
         let act = shown.deed.act.unwrap_or(Act::Update);
         Seen {
-            by: here.leaf(shown.deed.by).unwrap_or(conclave_client_core::group::Leaf(0)),
+            by: here.leaf(shown.deed.by).unwrap_or(Leaf(0)),
             own,
             action: act.action(),
             path: act.path(),
@@ -193,7 +196,10 @@ fn of(shown: &Entry, own: bool) -> impl Fn(&Epoch) -> Seen + '_ {
 }
 
 /// The public part, as those see it who hold this epoch's keys.
-fn seen(_who: Who, held: &Held, here: &Epoch, shown: &Entry, weight: Weight, flaw: Option<Flaw>) -> Result<Seen, Skip> {
+fn seen(held: &Held, here: &Epoch, shown: &Entry, weight: Weight, flaw: Option<Flaw>) -> Result<Seen, Skip> {
+    if shown.append.header.generation != held.thread.generation() {
+        return Err(Skip::Kind);
+    }
     if shown.deed.act.is_none() || shown.on != held.epoch {
         return Err(Skip::Seal);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use conclave_client_core::{group::thread::{Right, Thread}, state::Mode};
+use conclave_client_core::{group::thread::{Right, Thread, Weight}, state::Mode};
 use conclave_federation::id::{Generation, Head};
 use stateright::{Model, Property};
 
@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) may: May,
     /// What is wrong with the participants' machine, to see that it would be noticed.
     pub(crate) flaw: Option<Flaw>,
+    /// Bits of [`State::seen`] that have to come up.
+    pub(crate) happens: Set,
 }
 
 /// What happens at all, beyond what always may: deliver, admit, swap, void.
@@ -83,8 +85,10 @@ pub(crate) const FAULTED: Set = 1;
 pub(crate) const VOID_APPLIED: Set = 2;
 pub(crate) const VOIDED: Set = 4;
 pub(crate) const CAME_BACK: Set = 8;
-pub(crate) const EVICTED: Set = 16;
-pub(crate) const EXPIRED: Set = 32;
+pub(crate) const REMOVED: Set = 16;
+pub(crate) const EVICTED: Set = 32;
+pub(crate) const EXPIRED: Set = 64;
+pub(crate) const FORKED: Set = 128;
 
 impl World {
     pub(crate) fn honest(&self) -> impl Iterator<Item = Who> + '_ {
@@ -146,7 +150,7 @@ impl World {
             leaves: u8::try_from(leaves).ok()?,
         };
         let weight = held.thread.weigh(&here.word(&against), &here.circle());
-        (weight == conclave_client_core::group::thread::Weight::Here).then_some(against)
+        (weight == Weight::Here).then_some(against)
     }
 
     /// What the evil one may put into the log.
@@ -240,6 +244,10 @@ impl World {
     }
 }
 
+fn happened(world: &World, state: &State, what: Set) -> bool {
+    world.happens & what == 0 || state.seen & what != 0
+}
+
 /// The entry of a log that serves a request, with an epoch that the asker can enter.
 pub(crate) fn served(hub: &Hub, who: Who, attempt: u8) -> Option<std::sync::Arc<Entry>> {
     let serves = |entry: &Entry| entry.deed.act.and_then(Act::served) == Some((who, attempt));
@@ -268,7 +276,9 @@ impl State {
             }
             Came::Applied if shown.deed.act == Some(Act::Void) => self.seen |= VOID_APPLIED,
             Came::Voided => self.seen |= VOIDED,
-            _ => {}
+            Came::Removed => self.seen |= REMOVED,
+            Came::Forked => self.seen |= FORKED,
+            Came::Applied | Came::Nothing => {}
         }
         came
     }
@@ -303,7 +313,7 @@ impl Model for World {
         let hub = Hub::begin(self.inside, self.hosts, self.mode);
         let start = entry(hub.head());
         let seq = start.append.header.seq;
-        let held = Held { thread: Thread::joined(seq, start.head, Generation(0)), epoch: start.head };
+        let held = Held { thread: Thread::joined(seq, start.head, Generation(0)), epoch: start.head, since: seq };
         let people = (0..PEOPLE).map(|who| {
             if Some(who) == self.evil {
                 Person { held: None, asks: None, attempt: 0, hub: 0, leaving: false }
@@ -388,6 +398,14 @@ impl Model for World {
             Property::always("nobody removed comes back unseen", settle::gone_for_good),
             Property::always("everybody honest gets back in step", settle::all_back),
             Property::always("eviction stays possible", settle::can_evict),
+            Property::sometimes("somebody cannot apply an entry", |world, state| happened(world, state, FAULTED)),
+            Property::sometimes("a void is applied", |world, state| happened(world, state, VOID_APPLIED)),
+            Property::sometimes("somebody leaves what was taken back", |world, state| happened(world, state, VOIDED)),
+            Property::sometimes("somebody is let in, or back", |world, state| happened(world, state, CAME_BACK)),
+            Property::sometimes("somebody is removed", |world, state| happened(world, state, REMOVED)),
+            Property::sometimes("somebody is evicted", |world, state| happened(world, state, EVICTED)),
+            Property::sometimes("somebody gives up", |world, state| happened(world, state, EXPIRED)),
+            Property::sometimes("somebody sees two histories", |world, state| happened(world, state, FORKED)),
         ]
     }
 }
