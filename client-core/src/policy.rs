@@ -107,6 +107,8 @@ pub struct Proposed {
     pub path: bool,
     /// Requests it serves.
     pub served: usize,
+    /// Whether a word comes with it that takes back what its epoch is stuck on: see [`crate::group::thread`].
+    pub void: bool,
 }
 
 /// Somebody in the tree, as far as the table asks.
@@ -209,7 +211,10 @@ pub fn check(action: Action, proposed: &Proposed, situation: &Situation<'_>) -> 
         Action::Settings => rules::sets(proposed, situation)?,
         Action::Hosts => rules::sets_hosts(proposed, situation)?,
         Action::Update => updates(proposed)?,
-        Action::HubMove | Action::Void => return Err(Refusal::NotSpoken),
+        Action::Void if proposed.void => updates(proposed)?,
+        // Without a word that holds, or where nothing is to be taken back.
+        Action::Void => return Err(Refusal::Right),
+        Action::HubMove => return Err(Refusal::NotSpoken),
     };
     if allows(row, situation.state.mode, situation.by_host()) { Ok(()) } else { Err(Refusal::Right) }
 }

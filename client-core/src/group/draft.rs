@@ -138,6 +138,7 @@ impl Draft {
             record: self.next.as_ref().map(|next| next.record.clone()),
             path: self.action != Action::Admit,
             served: self.served.len(),
+            void: self.action == Action::Void,
         }
     }
 }

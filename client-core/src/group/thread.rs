@@ -19,7 +19,7 @@
 //! weighed by those who went on with what they knew when they did. No clock has a say in whether it holds, only the
 //! distance in the log. A void is taken back like any other entry, but by hosts alone, whose right shows by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use conclave_federation::{
     id::{Generation, Head},
@@ -33,12 +33,6 @@ use super::{Action, Fault, Leaf, Skip};
 /// How many entries after a commit it may still be taken back. More gives those who flood the log less to win, and costs
 /// everybody the list of the members of that many epochs.
 pub const VOID_SPAN: u64 = 64;
-
-/// How long somebody who is stuck keeps the epoch before the entry: its secrets are of use only for a void.
-pub const STUCK_FOR: Duration = Duration::from_secs(30);
-
-/// How long a host who is stuck waits to be given a new leaf before they take the entry back: somebody may have applied it.
-pub const VOID_AFTER: Duration = Duration::from_secs(2);
 
 /// A position in the log, and what we are there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -83,8 +77,6 @@ pub struct Stuck {
     pub head: Head,
     /// Why we cannot.
     pub why: Fault,
-    /// Since when.
-    pub since: Duration,
     /// Whom it removes: among those who cannot apply it they are not counted.
     removes: Vec<Leaf>,
     /// Who can take it back.
@@ -309,16 +301,6 @@ impl Thread {
         }
     }
 
-    /// Whether somebody who is stuck has any use for the epoch's secrets.
-    #[must_use]
-    pub fn keeps_epoch(&self, now: Duration) -> bool {
-        match &self.place {
-            Place::InStep => true,
-            Place::Stuck(stuck) => self.may_void() != Right::Nobody && stuck.since + STUCK_FOR > now,
-            Place::Out(_) => false,
-        }
-    }
-
     const fn reaches(&self, seq: u64) -> bool {
         self.position.seq.saturating_sub(seq) <= VOID_SPAN
     }
@@ -385,10 +367,10 @@ impl Thread {
     }
 
     /// The entry cannot be applied here. The epoch before it is kept for a while, in case that nobody can.
-    pub fn faulted(&mut self, next: Position, seen: &Seen, why: Fault, record: bool, now: Duration) {
+    pub fn faulted(&mut self, next: Position, seen: &Seen, why: Fault, record: bool) {
         let (seq, head) = (self.position.seq, next.head);
         let (removes, right) = (seen.removes.clone(), seen.right());
-        self.place = Place::Stuck(Stuck { seq, head, why, since: now, removes, right });
+        self.place = Place::Stuck(Stuck { seq, head, why, removes, right });
         self.advance(next);
         if record {
             self.begin_generation();
@@ -396,13 +378,13 @@ impl Thread {
     }
 
     /// The entry takes back what we went on from, or what we are stuck on for somebody else.
-    pub fn voided(&mut self, next: Position, word: &Word, now: Duration) {
+    pub fn voided(&mut self, next: Position, word: &Word) {
         let (seq, head) = (self.position.seq, next.head);
         // Settled: the next word against it says nothing new to anybody.
         self.points.retain(|point| point.seq < word.seq);
         self.joined = self.joined.min(word.seq.saturating_sub(1));
         let (removes, right) = (Vec::new(), Right::Hosts);
-        self.place = Place::Stuck(Stuck { seq, head, why: Fault::Void, since: now, removes, right });
+        self.place = Place::Stuck(Stuck { seq, head, why: Fault::Void, removes, right });
         self.advance(next);
     }
 

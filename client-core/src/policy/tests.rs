@@ -350,7 +350,26 @@ fn more_than_half_is_enough_and_half_is_not() {
 
 #[test]
 fn what_is_not_spoken_yet_is_refused_to_everybody() {
-    for action in [Action::HubMove, Action::Void] {
-        assert_eq!(verdict_in(Mode::Open, true, action, &removes(&[1])), Err(Refusal::NotSpoken));
+    assert_eq!(verdict_in(Mode::Open, true, Action::HubMove, &removes(&[1])), Err(Refusal::NotSpoken));
+}
+
+#[test]
+fn a_void_is_a_path_and_a_word_that_holds() {
+    let void = Proposed { path: true, void: true, ..Proposed::default() };
+    for mode in [Mode::Open, Mode::Knock, Mode::Locked] {
+        for by_host in [true, false] {
+            assert_eq!(verdict_in(mode, by_host, Action::Void, &void), Ok(()));
+            let wordless = Proposed { void: false, ..void.clone() };
+            assert_eq!(verdict_in(mode, by_host, Action::Void, &wordless), Err(Refusal::Right));
+        }
+    }
+    let broken = [
+        Proposed { path: false, ..void.clone() },
+        Proposed { removes: vec![Leaf(1)], ..void.clone() },
+        Proposed { served: 1, ..void.clone() },
+        Proposed { adds: vec![coming(7)], ..void },
+    ];
+    for proposed in broken {
+        assert_eq!(verdict_in(Mode::Open, true, Action::Void, &proposed), Err(Refusal::Mismatch), "{proposed:?}");
     }
 }

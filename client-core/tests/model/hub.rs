@@ -11,9 +11,9 @@ use conclave_client_core::{
         Action, Leaf,
         thread::{Circle, Word},
     },
-    policy::{self, Proposed, Refusal, Situation},
+    policy::{self, Coming, Person, Proposed, Refusal, Situation},
     room::{self, AccessSecret, LinkSecret, NewRoom},
-    state::{Mode, RoomState},
+    state::{HostEntry, Mode, RoomState},
 };
 use conclave_federation::{
     id::{Generation, Head, Instance, JoinId, RelayId},
@@ -119,6 +119,9 @@ pub(crate) struct Hub {
     pub(crate) entries: Vec<Head>,
 }
 
+/// What the policy says of a commit in an epoch, with or without a word that holds.
+type Verdicts = HashMap<(Epoch, Deed, bool), Result<(), Refusal>>;
+
 /// What all states share.
 struct Hall {
     room: NewRoom,
@@ -126,6 +129,7 @@ struct Hall {
     generations: Vec<(RoomRecord, AccessSecret)>,
     keys: Vec<SigningKey>,
     made: RwLock<HashMap<Head, Arc<Entry>>>,
+    judged: RwLock<Verdicts>,
     known: RwLock<HashMap<(Head, Head, Deed), Option<Head>>>,
 }
 
@@ -156,11 +160,15 @@ static HALL: LazyLock<Hall> = LazyLock::new(|| {
         record.sign(&room.founder);
         generations.push((record, access));
     }
-    Hall { room, generations, keys, made: RwLock::default(), known: RwLock::default() }
+    Hall { room, generations, keys, made: RwLock::default(), judged: RwLock::default(), known: RwLock::default() }
 });
 
 pub(crate) fn key(who: Who) -> VerifyingKey {
     HALL.keys[usize::from(who)].verifying_key()
+}
+
+fn record(generation: Generation) -> &'static RoomRecord {
+    &HALL.generations[generation.0 as usize].0
 }
 
 /// The request that somebody makes at this attempt.
@@ -242,47 +250,60 @@ impl Epoch {
     }
 
     fn state(&self) -> RoomState {
-        let hosts = self.roster.iter().filter(|(_, who)| among(*who, self.hosts)).map(|(_, who)| key(*who)).collect();
+        let entry = |who: &Who| HostEntry { key: key(*who), delegation: List::default() };
+        let hosts = self.roster.iter().map(|(_, who)| who).filter(|who| among(**who, self.hosts)).map(entry).collect();
         RoomState {
             version: RoomState::VERSION,
             mode: self.mode,
             generation: self.generation,
-            record: HALL.room.record.hash(),
+            record: record(self.generation).hash(),
             hosts: List::new(hosts).expect("few hosts"),
             hub_index: 0,
             hub_term: 0,
             max_members: 100,
-            flags: RoomState::CHAT | RoomState::SHARE,
+            flags: RoomState::DEFAULT_FLAGS,
+            history: 0,
+            history_minutes: 0,
             title: Text::cut(""),
         }
     }
 
     /// The real policy on what a commit proposes to this epoch. `void`: its word takes back what the asker is stuck on.
     pub(crate) fn allows(&self, deed: &Deed, void: bool) -> Result<(), Refusal> {
-        let Some(act) = deed.act else { return Err(Refusal::Mismatch) };
-        let members: Vec<_> = self.roster.iter().map(|(leaf, who)| (*leaf, key(*who))).collect();
+        let asked = (self.clone(), *deed, void);
+        if let Some(said) = HALL.judged.read().expect("no panic").get(&asked) {
+            return *said;
+        }
+        let said = self.judge(deed, void);
+        HALL.judged.write().expect("no panic").insert(asked, said);
+        said
+    }
+
+    fn judge(&self, deed: &Deed, void: bool) -> Result<(), Refusal> {
+        let (Some(act), Some(by)) = (deed.act, self.leaf(deed.by)) else { return Err(Refusal::Mismatch) };
+        let person =
+            |(leaf, who): &(Leaf, Who)| Person { leaf: *leaf, key: key(*who), founder: among(*who, self.hosts), since: 0 };
+        let members: Vec<Person> = self.roster.iter().map(person).collect();
         let removes: Vec<Leaf> = act.removes().and_then(|who| self.leaf(who)).into_iter().collect();
-        let mut state = self.state();
+        let state = match (act, self.after(deed)) {
+            (Act::Lock | Act::Evict(_), Some(after)) => Some(after.state()),
+            _ => None,
+        };
         let proposed = Proposed {
-            adds: act.adds().map(key).into_iter().collect(),
+            adds: act.adds().map(|who| Coming { key: key(who), since: 0 }).into_iter().collect(),
             notes: if matches!(act, Act::Leave(_)) { removes.clone() } else { Vec::new() },
             removes,
-            state: matches!(act, Act::Lock).then(|| {
-                state.mode = Mode::Locked;
-                state.clone()
-            }),
+            state,
+            record: matches!(act, Act::Evict(_)).then(|| record(self.generation.next()).clone()),
             path: act.path(),
             served: usize::from(act.served().is_some()),
+            void,
+            ..Proposed::default()
         };
         let before = self.state();
-        let situation = Situation { state: &before, members: &members, by_host: among(deed.by, self.hosts) };
-        match act {
-            Act::Void if !void => Err(Refusal::NotSpoken),
-            Act::Void => policy::check(Action::Update, &proposed, &situation),
-            Act::Evict(_) if !situation.by_host => Err(Refusal::Right),
-            Act::Evict(_) => policy::check(Action::Reap, &proposed, &situation),
-            act => policy::check(act.action(), &proposed, &situation),
-        }
+        let record = record(self.generation);
+        let situation = Situation { state: &before, record, members: &members, by, seq: 2 };
+        policy::check(act.action(), &proposed, &situation)
     }
 
     /// The word that comes with an entry made in this epoch.
@@ -386,8 +407,7 @@ impl Hub {
         let body = [on.as_bytes().as_slice(), &against, format!("{deed:?}").as_bytes()].concat();
         let evicts = matches!(deed.act, Some(Act::Evict(_)));
         let append = append(&self.log, EntryKind::Commit, &body, served, self.generation, evicts);
-        let record = &HALL.generations[self.generation.0 as usize].0;
-        self.log.check(&append, record, None, NOW).ok()?;
+        self.log.check(&append, record(self.generation), None, NOW).ok()?;
         let head = append.header.head();
         let epoch = before.after(&deed);
         let mut made = HALL.made.write().expect("no panic");

@@ -103,7 +103,7 @@ fn without_hosts_the_others_agree() {
 
 #[test]
 fn two_histories_are_two_rooms_until_they_are_seen() {
-    let may = May { fork: true, void: true, ..May::default() };
+    let may = May { fork: true, ..May::default() };
     holds("two histories", FAULTED | FORKED, World { entries: 2, may, ..room() });
     let may = May { fork: true, update: true, leave: true, ..May::default() };
     holds("two histories, nobody evil", FORKED | CAME_BACK, World { evil: None, inside: 0b011, may, ..room() });

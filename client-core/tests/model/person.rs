@@ -1,7 +1,5 @@
 //! An honest participant: the real thread, fed with what a real group would find in the entry.
 
-use std::time::Duration;
-
 use conclave_client_core::group::{
     Fault, Leaf, Skip,
     thread::{Exit, Move, Seen, Thread, Weight},
@@ -45,8 +43,6 @@ pub(crate) enum Came {
     Removed,
     Forked,
 }
-
-const NO_TIME: Duration = Duration::ZERO;
 
 impl Held {
     pub(crate) fn epoch(&self) -> Epoch {
@@ -133,14 +129,14 @@ impl Person {
             }
             (Move::Void, _) => {
                 let word = word.expect("it was weighed");
-                held.thread.voided(next, &word, NO_TIME);
+                held.thread.voided(next, &word);
                 self.ask();
                 Came::Voided
             }
             (Move::Try, Ok(seen)) => {
                 let broken = among(who, shown.deed.broken);
                 if broken && seen.path && flaw != Some(Flaw::FaultIsSkipped) {
-                    held.thread.faulted(next, &seen, Fault::Path, record, NO_TIME);
+                    held.thread.faulted(next, &seen, Fault::Path, record);
                     self.ask();
                     return Came::Faulted;
                 }
@@ -150,12 +146,16 @@ impl Person {
                 }
                 if shown.deed.act.and_then(Act::removes) == Some(who) {
                     // They asked for it, or have to knock like a stranger. Otherwise it may be a mistake.
-                    if self.leaving || record {
-                        held.thread.out(next, Exit::Removed);
-                        self.held = None;
-                        self.asks = None;
-                    } else {
-                        held.thread.faulted(next, &seen, Fault::Removed, record, NO_TIME);
+                    if among(who, here.hosts) && !self.leaving && !record {
+                        // Nobody else may be left to take it back.
+                        held.thread.faulted(next, &seen, Fault::Removed, record);
+                        self.ask();
+                        return Came::Removed;
+                    }
+                    held.thread.out(next, Exit::Removed);
+                    self.held = None;
+                    self.asks = None;
+                    if !self.leaving && !record {
                         self.ask();
                     }
                     return Came::Removed;

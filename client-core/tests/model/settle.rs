@@ -45,15 +45,15 @@ fn made_on(state: &State, hub: usize, head: conclave_federation::id::Head) -> bo
 }
 
 /// From here the honest do what they do, the evil one nothing more, and the hub shows one history to all.
-fn settled(world: &World, state: &State) -> State {
+fn settled(world: &World, state: &State, hub: usize) -> State {
     let mut state = state.clone();
-    // The proof of two histories is seen by all: the first one counts here, and who was on the other comes back.
+    // The proof of two histories is seen by all: one of them counts, and who was on the other comes back.
     for who in world.honest() {
         let person = &mut state.people[usize::from(who)];
-        person.hub = 0;
+        person.hub = hub;
         let strayed = person.held.as_ref().is_some_and(|held| {
             let position = held.thread.position();
-            state.hubs[0].entries.get(usize::try_from(position.seq).unwrap_or(0).wrapping_sub(1)) != Some(&position.head)
+            state.hubs[hub].entries.get(usize::try_from(position.seq).unwrap_or(0).wrapping_sub(1)) != Some(&position.head)
         });
         if strayed {
             person.held = None;
@@ -64,7 +64,7 @@ fn settled(world: &World, state: &State) -> State {
     for _ in 0..ROUNDS {
         let before = state.clone();
         for who in world.honest() {
-            while state.people[usize::from(who)].held.as_ref().is_some_and(|held| behind(&state, &held.thread)) {
+            while state.people[usize::from(who)].held.as_ref().is_some_and(|held| behind(&state, hub, &held.thread)) {
                 state.deliver(world, who);
             }
             state.answer(who);
@@ -78,7 +78,7 @@ fn settled(world: &World, state: &State) -> State {
             world.duties(&state, *who).into_iter().find(wanted)
         });
         if let Some((on, deed)) = duty {
-            state.offer(0, on, deed);
+            state.offer(hub, on, deed);
         }
         if state == before {
             break;
@@ -89,8 +89,8 @@ fn settled(world: &World, state: &State) -> State {
 
 const ROUNDS: usize = 24;
 
-fn behind(state: &State, thread: &Thread) -> bool {
-    thread.position().seq < state.hubs[0].log.position().seq
+fn behind(state: &State, hub: usize, thread: &Thread) -> bool {
+    thread.position().seq < state.hubs[hub].log.position().seq
 }
 
 /// Everybody honest who wants to be in is in, in one epoch.
@@ -117,7 +117,7 @@ fn stopped(world: &World, state: &State) -> bool {
 }
 
 pub(crate) fn all_back(world: &World, state: &State) -> bool {
-    stopped(world, state) || in_step(world, &settled(world, state))
+    stopped(world, state) || (0..state.hubs.len()).any(|hub| in_step(world, &settled(world, state, hub)))
 }
 
 /// With a live host and a hub that appends, the evil one can be put out, and is then in no epoch that the others hold.
@@ -126,7 +126,7 @@ pub(crate) fn can_evict(world: &World, state: &State) -> bool {
     if stopped(world, state) {
         return true;
     }
-    let mut state = settled(world, state);
+    let mut state = settled(world, state, 0);
     let host = world.honest().find(|who| {
         let held = state.people[usize::from(*who)].in_step();
         held.is_some_and(|held| among(*who, held.epoch().hosts))
@@ -136,7 +136,7 @@ pub(crate) fn can_evict(world: &World, state: &State) -> bool {
     if let Some((on, deed)) = evict {
         state.offer(0, on, deed);
     }
-    let state = settled(world, &state);
+    let state = settled(world, &state, 0);
     in_step(world, &state)
         && world.honest().all(|who| {
             let held = state.people[usize::from(who)].in_step();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use conclave_client_core::{group::thread::{Right, Thread, Weight}, state::Mode};
+use conclave_client_core::{
+    group::thread::{Right, Thread, Weight},
+    state::Mode,
+};
 use conclave_federation::id::{Generation, Head};
 use stateright::{Model, Property};
 
@@ -162,15 +165,20 @@ impl World {
             places.extend(person.held.as_ref().map(|held| held.epoch));
         }
         let log = &state.hubs[hub];
+        // What somebody cannot get past may be where the log goes on.
+        let past = |person: &Person| person.stuck()?.thread.stuck().map(|stuck| stuck.head).filter(|head| *head == log.head());
+        let past = state.people.iter().find_map(past).filter(|head| entry(*head).deed.act.is_some());
+        places.extend(past);
         for on in places {
             let here = entry(on).epoch.clone().expect("held");
             if !(here.has(evil) && among(evil, here.known)) {
                 continue;
             }
-            let here_in_step = self.honest().any(|who| {
-                let person = &state.people[usize::from(who)];
-                person.in_step().is_some_and(|held| held.epoch == on && held.thread.position() == log.log.position())
-            });
+            let here_in_step = past == Some(on)
+                || self.honest().any(|who| {
+                    let person = &state.people[usize::from(who)];
+                    person.in_step().is_some_and(|held| held.epoch == on && held.thread.position() == log.log.position())
+                });
             let deed = |act, broken, word| (on, Deed { by: evil, act: Some(act), broken, word });
             let others = here.people() & !only(evil);
             let subsets: Vec<Set> = (0..1 << PEOPLE).filter(|set| set & !others == 0).collect();
