@@ -9,7 +9,7 @@
 //! - **everybody honest gets back in step**: if the evil one does nothing more, the honest end in one epoch, all of them;
 //! - **eviction stays possible**: and then the evil one is in no epoch that they hold.
 //!
-//! The last two hold as long as there is an honest host. In a room without hosts one insider can stop the call, by a
+//! The last two hold as long as there is an honest host and the hub shows one history, or nobody inside is evil. In a room without hosts one insider can stop the call, by a
 //! majority that consists of them and somebody's note of a while ago; agreement holds there too.
 //!
 //! Not in the model: a committer who hands a newcomer the welcome of a commit that everybody else skips. The newcomer is

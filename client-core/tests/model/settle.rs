@@ -113,7 +113,9 @@ fn in_step(world: &World, state: &State) -> bool {
 fn stopped(world: &World, state: &State) -> bool {
     // Where all gave up, nobody is left to come back to, and the call begins anew.
     let host = world.honest().any(|who| among(who, world.hosts));
-    state.seen & EXPIRED != 0 || (!host && world.may.void)
+    // A hub that shows two histories, with an insider in both, can always refuse as well.
+    let lost = world.may.fork && world.evil.is_some();
+    state.seen & EXPIRED != 0 || (!host && world.may.void) || lost
 }
 
 pub(crate) fn all_back(world: &World, state: &State) -> bool {
