@@ -118,6 +118,8 @@ pub(crate) enum Purpose {
     ForwardJoin(Asker),
     /// A client attaches to a room that has not been served here yet: the hub has the word.
     Attach(Asker, Box<Attach>),
+    /// A client knew a newer record of a room: whether the hub says the same.
+    Confirm,
     /// A capability is shown.
     Present(RoomId, SessionKey),
     /// A track is announced at the hub.
@@ -229,9 +231,12 @@ impl Relay {
         self.next_ask += 1;
         let binds = match &purpose {
             Purpose::Subscribe(_, _, alias) => Some(*alias),
-            Purpose::Forward(_) | Purpose::ForwardJoin(_) | Purpose::Attach(..) | Purpose::Present(..) | Purpose::Publish(..) => {
-                None
-            }
+            Purpose::Confirm
+            | Purpose::Forward(_)
+            | Purpose::ForwardJoin(_)
+            | Purpose::Attach(..)
+            | Purpose::Present(..)
+            | Purpose::Publish(..) => None,
         };
         self.asks.insert(ask, purpose);
         cx.down.push_back(ToShard::Ask { session, ask, request, binds });
@@ -476,6 +481,7 @@ impl Relay {
                 self.release_join(asker.session);
                 cx.answer(asker, answer);
             }
+            Purpose::Confirm => self.learn(cx, session, &answer),
             Purpose::Attach(asker, attach) => self.on_hub_word(cx, session, asker, *attach, answer),
             Purpose::Present(room, shown) => self.on_presented(cx, room, shown, &answer),
             Purpose::Publish(room, track) => self.on_announced(cx, session, (room, track), &answer),

@@ -85,7 +85,10 @@ impl Relay {
         if self.rooms.get(&record.room).is_some_and(|room| room.hub().is_none()) {
             // Of a room that is followed here: whoever was in it may know more than we do.
             return match self.hear_record(cx, &record, Word::Client, None) {
-                Ok(()) => cx.answer(asker, Answer::Done(())),
+                Ok(()) => {
+                    cx.answer(asker, Answer::Done(()));
+                    self.confirm_record(cx, record.room);
+                }
                 Err(error) => cx.refuse(asker, Code::BAD_RECORD, &error.to_string()),
             };
         }
@@ -174,7 +177,7 @@ impl Relay {
         let id = record.room;
         match self.rooms.get_mut(&id) {
             Some(room) => {
-                let (is_newer, instance) = (room.record.seq < record.seq, room.instance);
+                let (is_newer, instance) = (room.record.seq < record.seq || room.turn.is_in_doubt(), room.instance);
                 if is_newer {
                     let word = if session.is_some_and(|link| self.is_hub_link(id, link)) { Word::Hub } else { Word::Client };
                     // The answer is passed on all the same: who asked judges for themselves.
@@ -192,7 +195,7 @@ impl Relay {
     pub(crate) fn forget_asker(&mut self, session: SessionKey) {
         self.asks.retain(|_, purpose| match purpose {
             Purpose::Forward(asker) | Purpose::ForwardJoin(asker) => asker.session != session,
-            Purpose::Attach(..) | Purpose::Present(..) | Purpose::Publish(..) | Purpose::Subscribe(..) => true,
+            Purpose::Confirm | Purpose::Attach(..) | Purpose::Present(..) | Purpose::Publish(..) | Purpose::Subscribe(..) => true,
         });
     }
 

@@ -16,10 +16,11 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, RoomId, TrackId},
     io::SessionKey,
+    proof::Capability,
     record::{RecordError, RoomRecord},
     wire::{
         Wire,
-        message::{Answer, Attach, Detach, Entry, Notice, Present},
+        message::{Answer, Attach, Detach, Entry, Notice, Present, Request, Resolve},
     },
 };
 
@@ -28,7 +29,7 @@ use crate::{
     admit::{self, Keys},
     between::ToShard,
     limits::{GENERATION_AGAIN, GENERATION_GRACE, PREVIOUS_LIFE},
-    relay::{Asker, Cx, Relay, Who},
+    relay::{Asker, Cx, Purpose, Relay, Who},
     stats::Kind,
     subscribe::Source,
 };
@@ -52,8 +53,15 @@ pub(crate) struct Turn {
     cut: Option<Duration>,
     /// Clients and links that may read the log up to an entry, and nothing else.
     readers: BTreeMap<SessionKey, Option<u64>>,
-    /// At a follower: the record that the hub gave, when the one that counts here came from a client. The hub's word wins.
-    base: Option<Box<RoomRecord>>,
+    /// At a follower: what counted before, when the record that counts now came from a client. The hub's word wins.
+    base: Option<Box<Base>>,
+}
+
+/// What the hub has said so far.
+#[derive(Debug)]
+struct Base {
+    record: RoomRecord,
+    capability: Option<Capability>,
 }
 
 impl Turn {
@@ -66,6 +74,11 @@ impl Turn {
     /// Those who may read the log, when the call is over.
     pub(crate) fn into_readers(self) -> impl Iterator<Item = SessionKey> {
         self.readers.into_keys()
+    }
+
+    /// Whether the record that counts came from a client, and the hub has not said the same yet.
+    pub(crate) const fn is_in_doubt(&self) -> bool {
+        self.base.is_some()
     }
 
     /// Whether the keys have just changed.
@@ -146,6 +159,10 @@ impl Relay {
     ) -> Result<(), RecordError> {
         let id = record.room;
         let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
+        if word == Word::Hub && room.turn.base.as_ref().is_some_and(|base| base.record == *record) {
+            self.take_back(cx, id);
+            return Ok(());
+        }
         if room.record == *record {
             if word == Word::Hub {
                 room.turn.base = None;
@@ -155,7 +172,7 @@ impl Relay {
         let follows = record
             .replaces(&room.record)
             .or_else(|error| match &room.turn.base {
-                Some(base) if word == Word::Hub => record.replaces(base),
+                Some(base) if word == Word::Hub => record.replaces(&base.record),
                 _ => Err(error),
             })
             .and_then(|()| if record.hub() == room.record.hub() { Ok(()) } else { Err(RecordError::Discontinuous) })
@@ -166,11 +183,39 @@ impl Relay {
         }
         match word {
             Word::Hub => room.turn.base = None,
-            Word::Client if room.turn.base.is_none() => room.turn.base = Some(Box::new(room.record.clone())),
+            Word::Client if room.turn.base.is_none() => {
+                let base = Base { record: room.record.clone(), capability: room.capability.clone() };
+                room.turn.base = Some(Box::new(base));
+            }
             Word::Client => {}
         }
         self.adopt_record(cx, id, record.clone(), last);
         Ok(())
+    }
+
+    /// The hub knows nothing of the record that a client gave: what counted before counts again.
+    fn take_back(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let Some(base) = room.turn.base.take() else { return };
+        cx.stats.records_refused += 1;
+        let had_it = std::mem::take(&mut room.turn.late);
+        if base.record.generation != room.record.generation {
+            // Who has shown nothing but a proof of the record that is taken back is the one who is late now.
+            room.turn.late = room.attached.iter().chain(room.shown.keys()).filter(|one| !had_it.contains(one)).copied().collect();
+            room.turn.cut = Some(cx.now.mono + GENERATION_GRACE);
+            room.turn.previous = None;
+            room.capability = base.capability;
+            self.turns.insert((cx.now.mono + GENERATION_AGAIN, id));
+        }
+        room.record = base.record;
+    }
+
+    /// A client's word counts at once, and the hub is asked for its own.
+    pub(crate) fn confirm_record(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+        let Some(room) = self.rooms.get(&id).filter(|room| room.turn.is_in_doubt()) else { return };
+        let Some(link) = room.hub_relay().and_then(|hub| self.links.session(hub)) else { return };
+        let resolve = Resolve { via: None, room: id };
+        self.ask(cx, link, Box::new(Request::Resolve(resolve)), Purpose::Confirm);
     }
 
     /// A record takes the place of the room's; it was checked. `last` is the entry that it came with.
@@ -239,7 +284,7 @@ impl Relay {
                 }
                 room.limit_log(cx);
             }
-        } else if record.seq > room.record.seq || room.turn.base.is_some() {
+        } else if record.seq > room.record.seq || room.turn.is_in_doubt() {
             // Older ones pass by when a log is read from its beginning; one that is not believed is counted.
             let _ = self.hear_record(cx, &record, Word::Hub, Some(last));
         }
@@ -253,7 +298,7 @@ impl Relay {
         if admit::attach(cx.now, &self.local.descriptor, nonce, attach, &keys).is_err() {
             return false;
         }
-        self.make_reader(attach.room, asker.session);
+        self.make_reader(cx, attach.room, asker.session);
         if let Some(Who::Client { rooms, .. }) = self.members.get_mut(&asker.session).map(|member| &mut member.who) {
             rooms.insert(attach.room);
         }
@@ -270,17 +315,20 @@ impl Relay {
         if admit::capability(cx.now, relay, (id, room.instance), &present.capability, &keys).is_err() {
             return false;
         }
-        self.make_reader(id, asker.session);
+        self.make_reader(cx, id, asker.session);
         cx.answer(asker, Answer::Done(()));
         true
     }
 
-    /// Unless the session has more than that already.
-    fn make_reader(&mut self, id: RoomId, session: SessionKey) {
+    /// Unless the session has more than that already. It may have been one generation further behind.
+    fn make_reader(&mut self, cx: &mut Cx<'_>, id: RoomId, session: SessionKey) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         let last = room.turn.previous.as_ref().and_then(|previous| previous.last);
         if !room.attached.contains(&session) && !room.shown.contains_key(&session) {
-            room.turn.readers.entry(session).or_insert(last);
+            room.turn.readers.insert(session, last);
+            if let Some(alias) = room.log_alias() {
+                cx.down.push_back(ToShard::Limit { alias, session, until: room.turn.until(session) });
+            }
         }
     }
 

@@ -25,7 +25,7 @@ const VOICE: u64 = 100;
 /// A relay that says what it is told, over one link.
 pub(crate) struct Rogue {
     /// As which client the world drives it.
-    client: usize,
+    pub(crate) client: usize,
     id: RelayId,
 }
 

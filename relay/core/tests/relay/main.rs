@@ -2,6 +2,8 @@
 
 mod bounds;
 mod closing;
+mod endings;
+mod generations;
 mod links;
 mod media;
 mod room;

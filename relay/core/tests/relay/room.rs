@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, Generation, Head, Instance, JoinId, RelayId, RoomId, TrackId},
-    proof::{AttachClaim, Capability, Label, Signature, SigningKey},
+    proof::{AttachClaim, Capability, HostProof, Label, Signature, SigningKey, VerifyingKey},
     record::{Hub, RoomRecord},
     track::Class,
     wire::{
@@ -18,6 +18,7 @@ use conclave_federation::{
 use crate::world::{Client, UNIX, World, relay_id};
 
 /// A room's keys, and what its members say with them.
+#[derive(Clone)]
 pub(crate) struct Room {
     pub(crate) id: RoomId,
     pub(crate) founder: SigningKey,
@@ -27,6 +28,10 @@ pub(crate) struct Room {
     pub(crate) instance: Instance,
     pub(crate) seq: u64,
     pub(crate) head: Head,
+    pub(crate) generation: Generation,
+    pub(crate) retired: Vec<VerifyingKey>,
+    /// Of the newest record.
+    pub(crate) record_seq: u64,
 }
 
 impl Room {
@@ -41,6 +46,9 @@ impl Room {
             instance: Instance(1),
             seq: 0,
             head: Head::START,
+            generation: Generation(0),
+            retired: Vec::new(),
+            record_seq: 1,
         }
     }
 
@@ -52,11 +60,11 @@ impl Room {
             founder: self.founder.verifying_key(),
             seq,
             suite: 1,
-            generation: Generation(0),
+            generation: self.generation,
             access: self.access.verifying_key(),
             join: self.join.verifying_key(),
-            lobby: [0; 32],
-            retired: List::default(),
+            lobby: [u8::try_from(self.generation.0).unwrap(); 32],
+            retired: List::new(self.retired.clone()).unwrap(),
             revoked: List::default(),
             host_required: false,
             max_members: 100,
@@ -79,7 +87,7 @@ impl Room {
     }
 
     pub(crate) fn capability(&self, relay: RelayId, expires: u64) -> Capability {
-        Capability::issue(&self.access, relay, self.id, self.instance, Generation(0), expires)
+        Capability::issue(&self.access, relay, self.id, self.instance, self.generation, expires)
     }
 
     pub(crate) fn attach(&self, client: &Client, unix: u64) -> Attach {
@@ -95,13 +103,13 @@ impl Room {
             nonce: &client.nonce,
             room: self.id,
             instance: self.instance,
-            generation: Generation(0),
+            generation: self.generation,
             role: 0,
         };
         Attach {
             room: self.id,
             instance: self.instance,
-            generation: Generation(0),
+            generation: self.generation,
             role: 0,
             signature: self.access.sign(Label::Attach, &claim.bytes()),
             capability: self.capability(relay, unix + 1_800_000),
@@ -120,7 +128,7 @@ impl Room {
             prev_head: prev,
             kind,
             flags: 0,
-            generation: Generation(0),
+            generation: self.generation,
             term: 0,
             hub_index: 0,
             body_hash: EntryHeader::body_hash(&commit, &epoch_box, None),
@@ -141,6 +149,53 @@ impl Room {
         self.entry(EntryKind::Commit, self.seq, self.head, body, served)
     }
 
+    /// The room with all keys new, as those know it who were told; its log as before.
+    pub(crate) fn turned(&self) -> Self {
+        let mut after = self.clone();
+        let generation = self.generation.next();
+        let seed = |key: u8| SigningKey::from_seed([key + u8::try_from(generation.0).unwrap(); 32]);
+        after.retired.push(self.join.verifying_key());
+        (after.generation, after.access, after.join) = (generation, seed(150), seed(200));
+        after.record_seq += 1;
+        after
+    }
+
+    /// The entry that brings `record`, whatever it is.
+    pub(crate) fn turning(&self, record: RoomRecord) -> Append {
+        let mut append = self.commit(b"evict", vec![]);
+        append.record = Some(record);
+        append.header.flags = EntryHeader::NEXT_GENERATION;
+        self.sign(append)
+    }
+
+    /// The entry that begins the next generation, and the room after it.
+    pub(crate) fn eviction(&self) -> (Append, Self) {
+        let mut after = self.turned();
+        let append = self.turning(after.record(after.record_seq));
+        after.follow(&append);
+        (append, after)
+    }
+
+    /// A host ends the call.
+    pub(crate) fn end(&self) -> Append {
+        let mut append = self.commit(b"", vec![]);
+        append.header.kind = EntryKind::End;
+        (append.epoch_box, append.welcome) = (Sealed::default(), Sealed::default());
+        append.header.welcome_hash = EntryHeader::welcome_hash(&append.welcome);
+        let mut append = self.sign(append);
+        let proof = HostProof::sign(Label::Reserve, &append.header.encode(), &self.founder, List::default());
+        append.reserve = Some(proof);
+        append
+    }
+
+    /// Signed as it is now.
+    pub(crate) fn sign(&self, mut append: Append) -> Append {
+        append.header.body_hash = EntryHeader::body_hash(&append.commit, &append.epoch_box, append.record.as_ref());
+        let key = if append.header.kind == EntryKind::Genesis { &self.join } else { &self.access };
+        append.signature = key.sign(Label::Append, &append.header.encode());
+        append
+    }
+
     /// The log has moved on.
     pub(crate) fn follow(&mut self, append: &Append) {
         self.seq = append.header.seq + 1;
@@ -149,9 +204,9 @@ impl Room {
 
     pub(crate) fn knock(&self, id: u8, body: &[u8], time: u64) -> Join {
         let (id, body) = (JoinId::new([id; 16]), Blob::new(Bytes::copy_from_slice(body)).unwrap());
-        let claim = Join::claim(relay_id(self.hub), self.id, self.instance, Generation(0), id, time, body.bytes());
+        let claim = Join::claim(relay_id(self.hub), self.id, self.instance, self.generation, id, time, body.bytes());
         let signature = self.join.sign(Label::Request, &claim);
-        Join { via: None, room: self.id, instance: self.instance, generation: Generation(0), id, time, body, signature }
+        Join { via: None, room: self.id, instance: self.instance, generation: self.generation, id, time, body, signature }
     }
 
     pub(crate) fn publish(&self, track: u64, class: Class) -> Request {
