@@ -132,6 +132,22 @@ impl Client {
         all
     }
 
+    /// See [`Joined::forge`].
+    #[cfg(test)]
+    fn forge(
+        &self,
+        leaf: u16,
+        counter: u64,
+        name: conclave_federation::track::TrackName,
+        group: u64,
+        data: &'static [u8],
+    ) -> bytes::Bytes {
+        match &self.state {
+            State::Joined(joined) => joined.forge(leaf, counter, name, group, data),
+            State::Enter(_) | State::Over => bytes::Bytes::new(),
+        }
+    }
+
     fn on_net(&mut self, now: Now, net: Net, outlet: &mut impl Outlet) {
         match net {
             Net::Connected { session, side, exporter } => self.connection.on_connected(now, session, side, exporter, outlet),

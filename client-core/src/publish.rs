@@ -5,6 +5,7 @@
 //! layers, then the group, and the next key frame begins a new one.
 
 mod chain;
+mod private;
 mod reliable;
 mod uplink;
 
@@ -25,10 +26,14 @@ use conclave_federation::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 
-pub(crate) use self::reliable::{OwnTrack, Reliable};
 use self::{
     chain::Chain,
+    private::Private,
     uplink::{Queued, Uplink},
+};
+pub(crate) use self::{
+    private::SMALL_ROOM,
+    reliable::{OwnTrack, Reliable},
 };
 use crate::{
     api::{Kind, LocalTrack, Media, OutFrame},
@@ -84,6 +89,7 @@ pub(crate) struct Track {
     needs_key: bool,
     chain: Chain,
     uplink: Uplink,
+    private: Private,
 }
 
 impl Track {
@@ -122,12 +128,14 @@ pub(crate) struct Publisher {
     tracks: BTreeMap<LocalTrack, Track>,
     /// Stream numbers that were given away in this group and not to the same track: taken again last.
     last_stream: u8,
+    /// Sound is as in [`private`].
+    small_room: bool,
 }
 
 impl Publisher {
     /// For the room and call of `place`; its track is not looked at.
     pub(crate) const fn new(place: TrackName) -> Self {
-        Self { place, tracks: BTreeMap::new(), last_stream: 0 }
+        Self { place, tracks: BTreeMap::new(), last_stream: 0, small_room: true }
     }
 
     /// All tracks.
@@ -163,6 +171,7 @@ impl Publisher {
                     needs_key: true,
                     chain: Chain::default(),
                     uplink,
+                    private: Private::default(),
                 }))
             }
         }
@@ -197,7 +206,29 @@ impl Publisher {
 
     /// Says whether a track is muted; `false` when that changes nothing.
     pub(crate) fn mute(&mut self, local: LocalTrack, muted: bool) -> bool {
-        self.tracks.get_mut(&local).is_some_and(|track| std::mem::replace(&mut track.muted, muted) != muted)
+        let Some(track) = self.tracks.get_mut(&local) else { return false };
+        track.private.mute();
+        std::mem::replace(&mut track.muted, muted) != muted
+    }
+
+    /// How many take part: sound is private in rooms of up to [`SMALL_ROOM`].
+    pub(crate) const fn in_room_of(&mut self, participants: usize) {
+        self.small_room = participants <= SMALL_ROOM;
+    }
+
+    /// Sends cover where it is due; without a way it is left out. Says how much went.
+    pub(crate) fn cover<O: Outlet>(&mut self, now: Now, sealer: &mut Sealer, mut way: Option<(SessionKey, &mut O)>) -> u64 {
+        let mut sent = 0;
+        for track in self.tracks.values_mut().filter(|track| track.covers(self.small_room)) {
+            if track.private.is_due(now.mono)
+                && let (Some((session, outlet)), Some(alias)) = (&mut way, track.alias)
+            {
+                let plain = track.private.cover();
+                let way = Way { now, session: *session, outlet: &mut **outlet };
+                sent += u64::from(track.write_sound(self.place, alias, 0, &plain, sealer, way) == Written::Sent);
+            }
+        }
+        sent
     }
 
     /// Drops a track that the relay did not take.
@@ -275,7 +306,13 @@ impl Publisher {
         }
         let inside = Frame { back: 0, captured_us: frame.captured_us, number, data: frame.data.clone() };
         match track.class() {
-            Class::Datagram => track.write_audio(self.place, alias, &inside, sealer, way),
+            Class::Datagram => {
+                track.private.on_frame(way.now.mono, frame.captured_us, frame.data.len());
+                let plain = if self.small_room { track.private.pad(&inside) } else { Private::plain(&inside) };
+                // In a small room nobody outside learns who speaks.
+                let loudness = if self.small_room { 0 } else { frame.level.min(OutFrame::MAX_LEVEL) };
+                track.write_sound(self.place, alias, loudness, &plain, sealer, way)
+            }
             Class::Groups | Class::Reliable if frame.key => track.write_key(self.place, alias, &inside, sealer, way),
             Class::Groups | Class::Reliable => track.write_delta(self.place, alias, inside, layer, sealer, way),
         }
@@ -300,7 +337,10 @@ impl Publisher {
 
     /// When a queue gets too old.
     pub(crate) fn next_timeout(&self) -> Option<std::time::Duration> {
-        self.tracks.values().filter_map(|track| track.uplink.next_timeout()).min()
+        let cover = self.tracks.values().filter(|track| track.covers(self.small_room));
+        let cover = cover.filter_map(|track| track.private.cover_at()).min();
+        let uplink = self.tracks.values().filter_map(|track| track.uplink.next_timeout()).min();
+        [cover, uplink].into_iter().flatten().min()
     }
 
     /// The relay does not want the rest of this stream.
@@ -326,27 +366,34 @@ impl Track {
         ObjectIdentity { name: TrackName { track: self.id, ..place }, group, object, layer, flags: 0 }
     }
 
+    /// Whether cover goes where frames do not.
+    const fn covers(&self, small_room: bool) -> bool {
+        small_room && self.alias.is_some() && !self.muted && matches!(self.class(), Class::Datagram)
+    }
+
     /// A frame is not sent: without a base frame the group does not go on.
     fn miss(&mut self, number: u32, layer: u8) {
         self.chain.on_frame(number, layer, false);
         self.needs_key |= layer == 0;
     }
 
-    fn write_audio<O: Outlet>(
+    fn write_sound<O: Outlet>(
         &mut self,
         place: TrackName,
         alias: Alias,
-        frame: &Frame,
+        flags: u8,
+        plain: &[u8],
         sealer: &mut Sealer,
         way: Way<'_, O>,
     ) -> Written {
         let group = self.group;
         self.group += 1;
-        let Ok(sealed) = sealer.seal(self.stream, &self.identity(place, group, 0, 0), &frame.encode()) else {
+        let identity = ObjectIdentity { flags, ..self.identity(place, group, 0, 0) };
+        let Ok(sealed) = sealer.seal(self.stream, &identity, plain) else {
             return Written::Dropped;
         };
         let priority = self.priority(0);
-        let header = ObjectHeader { alias, group, object: 0, layer: 0, flags: 0, priority };
+        let header = ObjectHeader { alias, group, object: 0, layer: 0, flags, priority };
         if let Some(datagram) = header.datagram(&sealed) {
             return match way.outlet.datagram(way.session, datagram) {
                 Wrote::Accepted(_) => Written::Sent,
@@ -356,7 +403,7 @@ impl Track {
         if !self.uplink.begin(group, priority, AUDIO_BESIDE, way.now.mono, way.session, way.outlet) {
             return Written::Dropped;
         }
-        self.uplink.push(0, GroupHeader { alias, group, layer: 0, flags: 0, priority }.encode(), way.now.mono);
+        self.uplink.push(0, GroupHeader { alias, group, layer: 0, flags, priority }.encode(), way.now.mono);
         self.enqueue(0, 0, sealed, way.now);
         self.uplink.end();
         self.flush(0, way)

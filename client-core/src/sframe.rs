@@ -241,7 +241,7 @@ impl Reader {
         match view.validated_decrypt_into(&self.key, &mut out, &mut self.replay) {
             Ok(_) => Ok(Bytes::from(out).split_off(aad.len())),
             Err(E::FrameValidationFailed(_)) => Err(OpenError::Replayed),
-            Err(_) => Err(OpenError::Forged),
+            Err(_) => Err(OpenError::Damaged),
         }
     }
 }
@@ -291,7 +291,7 @@ impl Opener {
         let epoch = match self.window.find(kid.epoch_low) {
             Found::Held(epoch) => epoch,
             Found::Newer => return Err(NotOpened::Later),
-            Found::Gone => return Err(NotOpened::Refused(OpenError::UnknownKey)),
+            Found::Gone => return Err(NotOpened::Refused(OpenError::LeftEpoch)),
             Found::BeforeJoin => return Err(NotOpened::Refused(OpenError::BeforeJoin)),
         };
         let aad = place.associated_data();

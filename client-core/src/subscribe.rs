@@ -29,7 +29,7 @@ pub(crate) use self::{
     wanted::{Wanted, What},
 };
 use crate::{
-    api::{Event, InFrame, OpenError, ParticipantId, RemoteTrack},
+    api::{Event, InFrame, OpenError, ParticipantId, RemoteTrack, Trust},
     catalog::Line,
     frame::Frame,
     sframe::Kid,
@@ -66,6 +66,16 @@ struct Claim {
     participant: ParticipantId,
     line: Line,
     order: Order,
+    trust: Trust,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Given {
+    /// It is in its place, and given to the application in its turn.
+    Placed,
+    /// Nothing of the stream is given to the application.
+    Withheld,
 }
 
 /// Everything that we receive.
@@ -165,7 +175,8 @@ impl Subscriber {
 
     /// Somebody's catalog names a track, or says something else of it than before.
     pub(crate) fn claim(&mut self, now: Duration, participant: ParticipantId, line: Line) -> Event {
-        let remote = RemoteTrack { participant, track: line.track, media: line.media.clone(), muted: line.muted };
+        let mut remote =
+            RemoteTrack { participant, track: line.track, media: line.media.clone(), muted: line.muted, trust: Trust::Fresh };
         if let Some(claim) = self.claims.get_mut(&(line.track, participant.leaf()))
             && (claim.participant, claim.line.stream) == (participant, line.stream)
             && claim.line.media.is_audio() == line.media.is_audio()
@@ -173,11 +184,12 @@ impl Subscriber {
             // The same track: its frames go on as they were.
             claim.order.is(Frames::of(&line.media));
             claim.line = line;
+            remote.trust = claim.trust;
             return Event::TrackChanged(remote);
         }
         self.wanted.want_media(line.track, now);
         let order = Order::new(Frames::of(&line.media), now);
-        self.claims.insert((line.track, participant.leaf()), Claim { participant, line, order });
+        self.claims.insert((line.track, participant.leaf()), Claim { participant, line, order, trust: Trust::Fresh });
         Event::TrackPublished(remote)
     }
 
@@ -216,6 +228,7 @@ impl Subscriber {
             track: claim.line.track,
             media: claim.line.media.clone(),
             muted: claim.line.muted,
+            trust: claim.trust,
         };
         self.claims.values().map(remote).collect()
     }
@@ -231,7 +244,41 @@ impl Subscriber {
         if claim.participant == participant { self.wanted.alias(track) } else { None }
     }
 
-    /// A frame was opened.
+    /// Whether a frame that was opened is of the track that it came on.
+    pub(crate) fn is_theirs(&self, arrived: &Arrived, kid: Kid) -> Result<(), OpenError> {
+        let claim = self.claims.get(&(arrived.track, kid.leaf)).ok_or(OpenError::UnknownSender)?;
+        if claim.line.stream == kid.stream { Ok(()) } else { Err(OpenError::WrongObject) }
+    }
+
+    /// What authentication that fails means: an object of another of the tracks of whoever it names, or bytes that nobody
+    /// sealed. The name is not authentic, so this explains and decides nothing.
+    pub(crate) fn explain(&self, track: TrackId, kid: Kid) -> OpenError {
+        let moved =
+            |((of, leaf), claim): (&(TrackId, u16), &Claim)| *leaf == kid.leaf && claim.line.stream == kid.stream && *of != track;
+        if self.claims.iter().any(moved) { OpenError::WrongObject } else { OpenError::Damaged }
+    }
+
+    /// A frame of a picture came damaged or in the wrong place: whether a key frame is to be asked for because of that, and under
+    /// which alias.
+    pub(crate) fn repair(&mut self, track: TrackId, now: Duration) -> Option<Alias> {
+        let mut claims = self.claims.range_mut((track, 0)..=(track, u16::MAX));
+        let due = claims.any(|(_, claim)| !claim.is_muted() && claim.order.on_damaged(now));
+        due.then(|| self.wanted.alias(track)).flatten()
+    }
+
+    /// Something else is known of who sends on a stream. What was muted shows nothing of before when it is heard again.
+    pub(crate) fn on_trust(&mut self, leaf: u16, stream: u8, trust: Trust, now: Duration) -> Vec<Event> {
+        let claims = self.claims.iter_mut().filter(|((_, of), claim)| *of == leaf && claim.line.stream == stream);
+        claims.filter_map(|(_, claim)| claim.on_trust(trust, now)).collect()
+    }
+
+    /// Nothing is known any more of who sends on this leaf's streams.
+    pub(crate) fn trust_anew(&mut self, leaf: u16, now: Duration) -> Vec<Event> {
+        let of_leaf = self.claims.iter_mut().filter(|((_, of), _)| *of == leaf);
+        of_leaf.filter_map(|(_, claim)| claim.on_trust(Trust::Fresh, now)).collect()
+    }
+
+    /// A frame was opened that is of this track: see [`Subscriber::is_theirs`].
     pub(crate) fn on_frame(
         &mut self,
         now: Duration,
@@ -239,17 +286,15 @@ impl Subscriber {
         kid: Kid,
         frame: Frame,
         events: &mut VecDeque<Event>,
-    ) -> Result<(), OpenError> {
-        let claim = self.claims.get_mut(&(arrived.track, kid.leaf)).ok_or(OpenError::WrongSender)?;
-        if claim.line.stream != kid.stream {
-            return Err(OpenError::WrongSender);
-        }
+    ) -> Given {
+        let claim = self.claims.get_mut(&(arrived.track, kid.leaf)).filter(|claim| !claim.is_muted());
+        let Some(claim) = claim else { return Given::Withheld };
         let ObjectHeader { group, object, layer, .. } = arrived.header;
         let placed = Placed { frame, group, object, layer };
         let mut ready = Vec::new();
         claim.order.push(now, placed, &mut ready);
         claim.tell(ready, events);
-        Ok(())
+        Given::Placed
     }
 
     /// Time has passed: gives up what did not come; gives the tracks whose senders have to be asked for a key frame.
@@ -257,6 +302,9 @@ impl Subscriber {
         self.trim_early(now);
         let mut aliases = Vec::new();
         for claim in self.claims.values_mut() {
+            if claim.is_muted() {
+                continue;
+            }
             let mut ready = Vec::new();
             claim.order.on_timeout(now, &mut ready);
             claim.tell(ready, events);
@@ -271,7 +319,8 @@ impl Subscriber {
     /// When something is due.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
         let early = self.early.front().map(|early| early.until);
-        let orders = self.claims.values().filter_map(|claim| claim.order.next_timeout()).min();
+        let heard = self.claims.values().filter(|claim| !claim.is_muted());
+        let orders = heard.filter_map(|claim| claim.order.next_timeout()).min();
         [early, orders, self.wanted.next_timeout()].into_iter().flatten().min()
     }
 
@@ -283,6 +332,23 @@ impl Subscriber {
 }
 
 impl Claim {
+    const fn is_muted(&self) -> bool {
+        matches!(self.trust, Trust::Muted(_))
+    }
+
+    fn on_trust(&mut self, trust: Trust, now: Duration) -> Option<Event> {
+        if self.trust == trust {
+            return None;
+        }
+        let was_muted = self.is_muted();
+        self.trust = trust;
+        if was_muted != self.is_muted() {
+            self.order = Order::new(Frames::of(&self.line.media), now);
+            self.order.on_subscribed(now);
+        }
+        Some(Event::TrackTrust { participant: self.participant, track: self.line.track, trust })
+    }
+
     fn tell(&self, ready: Vec<Ready>, events: &mut VecDeque<Event>) {
         let (participant, track) = (self.participant, self.line.track);
         let mut lost = 0;

@@ -22,7 +22,7 @@ use crate::{
     record::{self, Problem, Recorder},
     said::{
         Carrying, Changed, FirstFrame, Joined, Person, Remote, Report, Said, Stats, Who, connection, departure, kind, misdeed,
-        mode, transport,
+        mode, transport, trust,
     },
     stop::Stop,
     tally::{Tally, millis},
@@ -278,6 +278,15 @@ impl<'a> Running<'a> {
                 if let Some(track) = self.forget(participant, track) {
                     let name = self.name(participant);
                     self.out.say(&Said::TrackUnpublished(Remote::of(&track, name)));
+                }
+            }
+            Event::TrackTrust { participant, track, trust: now } => {
+                let name = self.name(participant);
+                if let Some(known) = self.tracks.get_mut(&(participant, track)) {
+                    known.trust = now;
+                    let kind = kind(known.media.kind);
+                    let (participant, track, trust) = (participant.into(), track.into(), trust(now));
+                    self.out.say(&Said::TrackTrust { participant, name, track, kind, trust });
                 }
             }
             Event::Frame(frame) => self.on_frame(&frame),

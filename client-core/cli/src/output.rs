@@ -57,7 +57,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use conclave::{Codec, InFrame, Media, Participant, ParticipantId, Presence, RemoteTrack, TrackId};
+    use conclave::{Codec, InFrame, Media, Participant, ParticipantId, Presence, RemoteTrack, TrackId, Trust};
     use serde_json::{Value, json};
 
     use super::*;
@@ -93,6 +93,7 @@ mod tests {
             track: TrackId(0xabc),
             media: Media::camera(Codec::Vp8, 320, 180),
             muted: false,
+            trust: Trust::Fresh,
         }
     }
 

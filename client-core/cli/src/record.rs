@@ -353,7 +353,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use conclave::Media;
+    use conclave::{Media, Trust};
     use conclave_media::Source;
 
     use super::*;
@@ -371,6 +371,7 @@ mod tests {
             track: TrackId(100 + u64::from(leaf)),
             media: Media::camera(Codec::Vp8, 320, 180),
             muted: false,
+            trust: Trust::Fresh,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
 
 use conclave::{
-    Carrier, Codec, ConnectionState, Departure, Kind, Misdeed, Mode, Participant, ParticipantId, Presence, RemoteTrack, TrackId,
-    Transport,
+    Carrier, Codec, ConnectionState, Departure, Kind, Misdeed, Mode, Muted, Participant, ParticipantId, Presence, RemoteTrack,
+    TrackId, Transport, Trust,
 };
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ pub(crate) enum Said {
     TrackPublished(Remote),
     TrackChanged(Remote),
     TrackUnpublished(Remote),
+    TrackTrust { participant: Who, name: String, track: Track, kind: &'static str, trust: &'static str },
     FirstFrame(FirstFrame),
     Lost { participant: Who, name: String, track: Track, kind: &'static str, count: u64 },
     ChatSent { text: String },
@@ -301,6 +302,16 @@ pub(crate) const fn misdeed(what: Misdeed) -> &'static str {
     match what {
         Misdeed::Junk => "junk",
         Misdeed::Fault => "fault",
+    }
+}
+
+pub(crate) const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Fresh => "fresh",
+        Trust::Verified => "verified",
+        Trust::Doubtful => "doubtful",
+        Trust::Muted(Muted::NoWords) => "muted",
+        Trust::Muted(Muted::Contradiction) => "forged",
     }
 }
 

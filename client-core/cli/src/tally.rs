@@ -296,13 +296,13 @@ pub(crate) fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use conclave::Media;
+    use conclave::{Media, Trust};
 
     use super::*;
 
     fn track(leaf: u16, id: u64) -> RemoteTrack {
         let participant = ParticipantId::of_leaf(leaf, &[0; 32]);
-        RemoteTrack { participant, track: TrackId(id), media: Media::microphone(), muted: false }
+        RemoteTrack { participant, track: TrackId(id), media: Media::microphone(), muted: false, trust: Trust::Fresh }
     }
 
     fn frame(track: &RemoteTrack, object: u64, captured_us: u64) -> InFrame {

@@ -26,6 +26,16 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::TrackChanged(track) if track.muted => format!("{}: {} is muted", printable(&track.name), track.kind),
         Said::TrackChanged(track) => format!("{}: {} is on", printable(&track.name), track.kind),
         Said::TrackUnpublished(track) => format!("{} ended {}", printable(&track.name), track.kind),
+        Said::TrackTrust { trust: "fresh" | "verified", .. } => return None,
+        Said::TrackTrust { name, kind, trust: "doubtful", .. } => {
+            format!("{}'s {kind}: not signed for two seconds", printable(name))
+        }
+        Said::TrackTrust { name, kind, trust: "forged", .. } => {
+            format!("{}'s {kind} is not shown any more: somebody forges it", printable(name))
+        }
+        Said::TrackTrust { name, kind, .. } => {
+            format!("{}'s {kind} is not shown: not signed for five seconds", printable(name))
+        }
         Said::FirstFrame(first) => format!("{}: first frame of {}", printable(&first.name), first.kind),
         Said::Lost { name, kind, count: 1, .. } => format!("lost: 1 frame of {}'s {kind}", printable(name)),
         Said::Lost { name, kind, count, .. } => format!("lost: {count} frames of {}'s {kind}", printable(name)),

@@ -232,6 +232,7 @@ impl<O: Observer> Task<O> {
             E::TrackPublished(track) => Event::TrackPublished(track),
             E::TrackChanged(track) => Event::TrackChanged(track),
             E::TrackUnpublished { participant, track } => Event::TrackUnpublished { participant, track },
+            E::TrackTrust { participant, track, trust } => Event::TrackTrust { participant, track, trust },
             E::FramesLost { participant, track, count } => Event::FramesLost { participant, track, count },
             E::FrameRefused { participant, reason } => Event::FrameRefused { participant, reason },
             E::Chat { from, id, text, unix_ms, name, gone, history } => {

@@ -3,7 +3,7 @@
 use conclave_client_core::{
     api::{
         Acquaintance, Carrier, ConnectionState, Departure, InFrame, Kind, Misdeed, Mode, OpenError, Participant, ParticipantId,
-        RemoteTrack, RequestId, Warning,
+        RemoteTrack, RequestId, Trust, Warning,
     },
     link::Link,
 };
@@ -59,6 +59,15 @@ pub enum Event {
         participant: ParticipantId,
         /// Which.
         track: TrackId,
+    },
+    /// Something else is known of who sends on a track. While it is muted no frame of it comes.
+    TrackTrust {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        track: TrackId,
+        /// What is known now.
+        trust: Trust,
     },
     /// An encoded frame of somebody else, in the order of its track.
     Frame(InFrame),

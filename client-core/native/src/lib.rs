@@ -43,7 +43,7 @@ mod track;
 pub use conclave_client_core::{
     api::{
         Acquaintance, Carrier, ClientError, Codec, ConnectionState, DeclineReason, Departure, InFrame, Kind, LocalTrack, Media,
-        Misdeed, Mode, OpenError, Participant, ParticipantId, Presence, RemoteTrack, RequestId, Warning,
+        Misdeed, Mode, Muted, OpenError, Participant, ParticipantId, Presence, RemoteTrack, RequestId, Trust, Warning,
     },
     equivocation::{NoProof, Shown, verify as verify_proof},
     link::{Link, LinkError},

@@ -32,6 +32,12 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         Event::TrackUnpublished { participant, track } => {
             state.tracks.retain(|known| (known.participant, known.track) != (*participant, *track));
         }
+        Event::TrackTrust { participant, track, trust } => {
+            let same = |known: &&mut api::RemoteTrack| (known.participant, known.track) == (*participant, *track);
+            if let Some(known) = state.tracks.iter_mut().find(same) {
+                known.trust = *trust;
+            }
+        }
         Event::Connection { transport, .. } => state.transport = *transport,
         Event::Epoch { epoch, safety_code, .. } => {
             state.epoch = *epoch;
@@ -66,7 +72,9 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
 
 #[cfg(test)]
 mod tests {
-    use conclave_client_core::api::{ConnectionState, Departure, Media, Participant, ParticipantId, Presence, RemoteTrack};
+    use conclave_client_core::api::{
+        ConnectionState, Departure, Media, Participant, ParticipantId, Presence, RemoteTrack, Trust,
+    };
     use conclave_federation::id::TrackId;
     use conclave_quic::Transport;
 
@@ -124,6 +132,7 @@ mod tests {
             track: TrackId(id),
             media: Media::microphone(),
             muted: false,
+            trust: Trust::Fresh,
         };
         for event in [
             joined(),
@@ -135,6 +144,7 @@ mod tests {
             Event::TrackPublished(track(2, 21)),
             Event::TrackPublished(track(2, 22)),
             Event::TrackUnpublished { participant: somebody(2).id, track: TrackId(22) },
+            Event::TrackTrust { participant: somebody(2).id, track: TrackId(21), trust: Trust::Doubtful },
             Event::ParticipantLeft { id: somebody(1).id, how: Departure::Left },
             Event::Epoch { epoch: 5, safety_code: "2".repeat(30), committed: false },
             Event::Connection { state: ConnectionState::Reconnecting, transport: None },
@@ -147,7 +157,7 @@ mod tests {
             state.roster.iter().map(|p| (p.name.as_str(), p.present)).collect::<Vec<_>>(),
             [("P0", Presence::Here), ("P2", Presence::Grey),]
         );
-        assert_eq!(state.tracks, [track(2, 21)]);
+        assert_eq!(state.tracks, [RemoteTrack { trust: Trust::Doubtful, ..track(2, 21) }]);
         assert_eq!((state.epoch, state.safety_code.len()), (5, 30));
         assert_eq!(state.transport, Some(Transport::WebSocket));
     }

@@ -70,21 +70,27 @@ pub enum OpenError {
     /// Not an SFrame object, or not what is inside one.
     #[error("the object is not what a participant sends")]
     Malformed,
-    /// Made for an epoch that is gone or unknown.
-    #[error("the object belongs to an epoch whose key is not held")]
-    UnknownKey,
+    /// Of an epoch that we have not reached, and that the log did not bring while the object was held.
+    #[error("the object belongs to an epoch that has not been reached in time")]
+    NoKeyYet,
+    /// Of an epoch that was left, and whose key is gone.
+    #[error("the object belongs to an epoch that was left, and came too late")]
+    LeftEpoch,
     /// Made before this client was in the room.
     #[error("the object is from before we joined")]
     BeforeJoin,
-    /// Not made with the key and for the place it claims.
-    #[error("the object was not sealed for this place by anybody in the room")]
-    Forged,
+    /// Its authentication fails where its sender has a track: bytes or place are not those that were sealed.
+    #[error("the object is damaged: it is not as anybody in the room sealed it for this place")]
+    Damaged,
+    /// It is of another track of its sender than the one it came on.
+    #[error("the object belongs to another track than the one it came on")]
+    WrongObject,
     /// Seen before, or older than the replay window.
     #[error("the object was seen before")]
     Replayed,
-    /// Sealed by somebody else than the track's owner.
-    #[error("the object was sealed by somebody who does not own the track")]
-    WrongSender,
+    /// Sealed by somebody who is not in the room any more, or does not own the track.
+    #[error("the object was sealed by somebody who is not in the room, or does not own the track")]
+    UnknownSender,
     /// The signature inside does not verify.
     #[error("the signature inside the object does not verify")]
     BadSignature,

@@ -5,7 +5,7 @@ use conclave_federation::id::{RelayId, TrackId};
 
 use super::{
     Carrier, ClientError, Departure, InFrame, Kind, LocalTrack, Misdeed, Mode, OpenError, Participant, ParticipantId,
-    RemoteTrack, RequestId, Warning,
+    RemoteTrack, RequestId, Trust, Warning,
 };
 use crate::{known::Acquaintance, link::Link};
 
@@ -53,6 +53,15 @@ pub enum Event {
         participant: ParticipantId,
         /// Which.
         track: TrackId,
+    },
+    /// Something else is known of who sends on a track. While it is muted no frame of it is delivered.
+    TrackTrust {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        track: TrackId,
+        /// What is known now.
+        trust: Trust,
     },
     /// A frame of somebody else.
     Frame(InFrame),

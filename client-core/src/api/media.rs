@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use conclave_federation::id::TrackId;
 
-use super::ParticipantId;
+use super::{ParticipantId, Trust};
 
 /// The application's own number for a track that it publishes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -114,6 +114,15 @@ pub struct OutFrame {
     /// Its temporal layer, below [`Media::layers`]: it needs frames of its own layer and of those below it, and of no other.
     /// 0 of key frames and of sound.
     pub layer: u8,
+    /// Of sound: how surely somebody speaks, by the publisher's own voice detection, 0 to [`OutFrame::MAX_LEVEL`]; higher ones
+    /// are cut. In rooms of more than eight relays see it beside the frame, so that they may prefer those who speak; in smaller
+    /// ones nobody does.
+    pub level: u8,
+}
+
+impl OutFrame {
+    /// Highest [`OutFrame::level`]: two bits.
+    pub const MAX_LEVEL: u8 = 3;
 }
 
 impl fmt::Debug for OutFrame {
@@ -168,4 +177,6 @@ pub struct RemoteTrack {
     pub media: Media,
     /// Whether its publisher says that nothing is to be heard or seen of it now.
     pub muted: bool,
+    /// How sure it is that its frames are from its publisher; see [`super::Event::TrackTrust`].
+    pub trust: Trust,
 }

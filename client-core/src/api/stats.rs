@@ -17,16 +17,20 @@ pub struct Stats {
     pub objects_opened: u64,
     /// Objects that are not what participants send.
     pub refused_malformed: u64,
-    /// Objects of epochs whose keys are not held.
-    pub refused_unknown_key: u64,
+    /// Objects of epochs that were not reached while they were held.
+    pub refused_no_key_yet: u64,
+    /// Objects of epochs that were left.
+    pub refused_left_epoch: u64,
     /// Objects from before we joined.
     pub refused_before_join: u64,
-    /// Objects that nobody in the room sealed for their place.
-    pub refused_forged: u64,
+    /// Objects whose authentication fails.
+    pub refused_damaged: u64,
+    /// Objects of another track of their sender than the one they came on.
+    pub refused_wrong_object: u64,
     /// Objects seen before.
     pub refused_replayed: u64,
-    /// Objects of somebody who does not own the track.
-    pub refused_wrong_sender: u64,
+    /// Objects of somebody who is not in the room, or does not own the track.
+    pub refused_unknown_sender: u64,
     /// Objects with a signature inside that does not verify.
     pub refused_bad_signature: u64,
     /// Objects beyond a bound.
@@ -39,8 +43,20 @@ pub struct Stats {
     pub beacons_refused: u64,
     /// Heartbeats that say another head of the log than the one we hold.
     pub heads_contradicted: u64,
-    /// Times that the log was asked for again, because others went on without us.
+    /// Times that the log was asked for again: others went on without us, or objects came of an epoch that it had not brought.
     pub log_asked_again: u64,
+    /// Frames of silence that were sent in place of frames: private audio.
+    pub cover_sent: u64,
+    /// Frames of silence that came.
+    pub cover_received: u64,
+    /// How often a key frame was asked for, because an object of a picture was damaged or of another track.
+    pub repairs_asked: u64,
+    /// Words of ours about what we sealed, and about the keys that sign them.
+    pub attest_said: u64,
+    /// Words of others about what they sealed that nobody signed who may.
+    pub attest_refused: u64,
+    /// Frames that were opened and not delivered: nobody answers for them, or somebody forged some.
+    pub frames_withheld: u64,
     /// Entries of the log that were applied.
     pub entries_applied: u64,
     /// Entries of the log that were skipped, as by everybody.
@@ -61,11 +77,13 @@ impl Stats {
     pub(crate) const fn count_refused(&mut self, reason: OpenError) {
         let counter = match reason {
             OpenError::Malformed => &mut self.refused_malformed,
-            OpenError::UnknownKey => &mut self.refused_unknown_key,
+            OpenError::NoKeyYet => &mut self.refused_no_key_yet,
+            OpenError::LeftEpoch => &mut self.refused_left_epoch,
             OpenError::BeforeJoin => &mut self.refused_before_join,
-            OpenError::Forged => &mut self.refused_forged,
+            OpenError::Damaged => &mut self.refused_damaged,
+            OpenError::WrongObject => &mut self.refused_wrong_object,
             OpenError::Replayed => &mut self.refused_replayed,
-            OpenError::WrongSender => &mut self.refused_wrong_sender,
+            OpenError::UnknownSender => &mut self.refused_unknown_sender,
             OpenError::BadSignature => &mut self.refused_bad_signature,
             OpenError::TooMuch => &mut self.refused_too_much,
         };

@@ -174,6 +174,11 @@ impl Sender {
         self.next_at = now;
     }
 
+    /// Whatever waits is said with the next [`Sender::say`].
+    pub(crate) const fn hurry(&mut self, now: Duration) {
+        self.next_at = now;
+    }
+
     fn forget_said(&mut self, now: Duration) {
         while self.said.len() > MAX_SAID || self.said.front().is_some_and(|(at, _)| *at + SAID_FOR <= now) {
             self.said.pop_front();

@@ -16,11 +16,21 @@ pub(super) const MAX_HELD: usize = 512;
 /// See [`MAX_HELD`].
 pub(super) const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
+/// Media of an epoch that the log has not brought for so long means that an entry may have been lost: it is asked again, in time
+/// for what waits. The log comes over a reliable stream, mostly before any media of its epoch.
+const LOG_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// The shortest time between two such questions: junk with made-up epochs asks no more often.
+const LOG_AGAIN_PAUSE: Duration = Duration::from_secs(2);
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Held {
     waiting: VecDeque<(Duration, Arrived)>,
     bytes: usize,
+    /// When the log is asked again, while anything waits.
+    ask_at: Option<Duration>,
+    asked: Option<Duration>,
 }
 
 impl Held {
@@ -29,6 +39,8 @@ impl Held {
         let for_ = if arrived.what == What::Media { MEDIA_FOR } else { RELIABLE_FOR };
         self.bytes += arrived.payload.len();
         self.waiting.push_back((now + for_, arrived));
+        let earliest = self.asked.map_or(Duration::ZERO, |asked| asked + LOG_AGAIN_PAUSE);
+        self.ask_at.get_or_insert((now + LOG_AGAIN_AFTER).max(earliest));
         let mut dropped = 0;
         while self.waiting.len() > MAX_HELD || self.bytes > MAX_HELD_BYTES {
             // Media goes first: it is worth less every moment.
@@ -44,6 +56,7 @@ impl Held {
     /// The group moved on: all of them, to be tried again, in the order in which they came.
     pub(super) fn take(&mut self) -> Vec<Arrived> {
         self.bytes = 0;
+        self.ask_at = None;
         std::mem::take(&mut self.waiting).into_iter().map(|(_, arrived)| arrived).collect()
     }
 
@@ -61,9 +74,27 @@ impl Held {
         u64::try_from(before - self.waiting.len()).unwrap_or(u64::MAX)
     }
 
+    /// Whether the log has to be asked again now: something waits for what it has not brought.
+    pub(super) fn wants_log(&mut self, now: Duration) -> bool {
+        if self.waiting.is_empty() {
+            self.ask_at = None;
+        }
+        let due = self.ask_at.is_some_and(|at| at <= now);
+        if due {
+            self.asked = Some(now);
+            self.ask_at = Some(now + LOG_AGAIN_PAUSE);
+        }
+        due
+    }
+
     /// When the next one's time is over.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         self.waiting.iter().map(|(until, _)| *until).min()
+    }
+
+    /// When the log has to be asked again.
+    pub(super) const fn asks_at(&self) -> Option<Duration> {
+        self.ask_at
     }
 }
 
@@ -93,6 +124,29 @@ mod tests {
         assert_eq!(held.expire(Duration::from_millis(59_999)), 0);
         assert_eq!(held.take().len(), 1);
         assert_eq!(held.next_timeout(), None);
+    }
+
+    #[test]
+    fn the_log_is_asked_again_while_something_waits_for_it_and_not_more_often_than_every_two_seconds() {
+        let mut held = Held::default();
+        assert!(!held.wants_log(Duration::from_secs(9)));
+        let mut asked = Vec::new();
+        for ms in (0..6_000).step_by(20) {
+            let now = Duration::from_millis(ms);
+            held.expire(now);
+            held.keep(now, arrived(What::Media, 10));
+            if held.wants_log(now) {
+                asked.push(ms);
+            }
+        }
+        assert_eq!(asked, [200, 2_200, 4_200]);
+        held.take();
+        assert_eq!(held.asks_at(), None);
+        held.keep(Duration::from_millis(6_000), arrived(What::Media, 10));
+        assert_eq!(held.asks_at(), Some(Duration::from_millis(6_200)));
+        held.expire(Duration::from_millis(6_500));
+        assert!(!held.wants_log(Duration::from_millis(6_500)), "nothing waits");
+        assert_eq!(held.asks_at(), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! where it was. Losing the group's thread has one way back, a new leaf under the same key.
 
 mod about;
+mod attest;
 mod carriers;
 mod chat;
 mod control;
@@ -50,6 +51,7 @@ use super::{
 };
 use crate::{
     api::{ClientError, Event, LocalTrack, ParticipantId, Warning},
+    attest::{Sender as Attestor, Trusts},
     catalog::{About, Author, Catalogs},
     committer::Committer,
     gesture::Gestures,
@@ -142,6 +144,8 @@ pub(super) struct Joined {
     gestures: Gestures,
     sealer: Sealer,
     opener: Opener,
+    attest: Attestor,
+    trusts: Trusts,
     publisher: Publisher,
     published: BTreeSet<LocalTrack>,
     own: Own,
@@ -189,6 +193,8 @@ impl Joined {
             gestures: Gestures::default(),
             sealer: Sealer::new(me, epoch.clone()),
             opener: Opener::new(epoch),
+            attest: Attestor::new(ctx_rng),
+            trusts: Trusts::default(),
             publisher: Publisher::new(place),
             published: BTreeSet::new(),
             own: Own::new(ctx_rng),
@@ -256,6 +262,7 @@ impl Joined {
         // We did not listen until now.
         self.roster.restart(ctx.now.mono);
         self.pulse.on_attached(ctx.now.mono);
+        self.trusts.restart(ctx.now.mono);
         self.chat.restart(ctx.now.mono);
         self.subscribe(ctx);
         self.announce(ctx);
@@ -310,6 +317,7 @@ impl Joined {
     pub(super) fn on_lost(&mut self, now: Now) {
         self.attached = Attached::No;
         self.publisher.on_lost();
+        self.attest.on_lost(now.mono);
         self.own.on_lost();
         self.pulse.on_lost(now.mono);
         self.chat.on_lost(now.mono);
@@ -440,6 +448,7 @@ impl Joined {
                 | Event::ParticipantLeft { .. }
                 | Event::TrackPublished(_)
                 | Event::TrackChanged(_)
+                | Event::TrackTrust { .. }
                 | Event::TrackUnpublished { .. }
                 | Event::Epoch { .. } => {}
                 event => {

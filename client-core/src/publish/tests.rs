@@ -117,7 +117,7 @@ impl Bench {
     }
 
     fn write_layer(&mut self, len: usize, key: bool, layer: u8) -> Written {
-        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key, layer };
+        let frame = OutFrame { data: Bytes::from(vec![7; len]), captured_us: 1, key, layer, level: 0 };
         let now = Now { mono: self.now, unix_ms: 0 };
         let way = Way { now, session: SessionKey(1), outlet: &mut self.wire };
         self.publisher.write(TRACK, &frame, &mut self.sealer, Some(way))
@@ -217,6 +217,76 @@ fn sound_goes_as_datagrams_and_long_objects_by_stream() {
     assert_eq!(groups, [0, 1, 3]);
 }
 
+/// What a relay sees of a voice whose frames are of these lengths.
+fn sealed(small_room: bool, lens: &[usize]) -> Vec<(u8, usize)> {
+    let mut bench = Bench::new(Media::microphone());
+    bench.publisher.in_room_of(if small_room { SMALL_ROOM } else { SMALL_ROOM + 1 });
+    for (at, len) in lens.iter().enumerate() {
+        bench.now = Duration::from_millis(20) * u32::try_from(at).unwrap();
+        let level = if *len > 60 { 9 } else { 0 };
+        let frame = OutFrame { data: Bytes::from(vec![7; *len]), captured_us: 20_000 * at as u64, key: true, layer: 0, level };
+        let way = Way { now: Now { mono: bench.now, unix_ms: 0 }, session: SessionKey(1), outlet: &mut bench.wire };
+        assert_eq!(bench.publisher.write(TRACK, &frame, &mut bench.sealer, Some(way)), Written::Sent);
+    }
+    let seen = |datagram: &Bytes| {
+        let (header, payload) = ObjectHeader::split(datagram).unwrap();
+        (header.flags, payload.len())
+    };
+    bench.wire.datagrams.iter().map(seen).collect()
+}
+
+#[test]
+fn in_a_small_room_sealed_sound_is_of_one_length_whatever_is_said_and_says_no_loudness() {
+    let speech: Vec<usize> = (0..100).map(|at| 60 + at % 60).collect();
+    let silence: Vec<usize> = (0..100).map(|at| 3 + at % 5).collect();
+    assert_eq!(sealed(true, &speech), sealed(true, &silence));
+    let lens: BTreeSet<usize> = sealed(true, &speech).into_iter().map(|(_, len)| len).collect();
+    // SFrame's header grows by a byte with the ninth frame: it counts what everybody can count.
+    assert_eq!(lens, BTreeSet::from([1 + 16 + 120 + 16, 2 + 16 + 120 + 16]), "header, head and length, frame, tag");
+    assert!(sealed(true, &speech).iter().all(|(flags, _)| *flags == 0));
+    // In a large one both show, in two bits.
+    let large = sealed(false, &speech);
+    assert_ne!(large, sealed(false, &silence));
+    assert_eq!(large.iter().map(|(flags, _)| *flags).collect::<BTreeSet<_>>(), BTreeSet::from([0, 3]));
+}
+
+#[test]
+fn cover_is_as_long_as_frames_and_leaves_no_gap_in_their_numbers() {
+    let mut bench = Bench::new(Media::microphone());
+    assert_eq!(bench.write(80, true), Written::Sent);
+    bench.now = Duration::from_millis(30);
+    let now = Now { mono: bench.now, unix_ms: 0 };
+    assert_eq!(bench.publisher.next_timeout(), Some(bench.now));
+    assert_eq!(bench.publisher.cover(now, &mut bench.sealer, Some((SessionKey(1), &mut bench.wire))), 1);
+    assert_eq!(bench.publisher.cover(now, &mut bench.sealer, Some((SessionKey(1), &mut bench.wire))), 0);
+    assert_eq!(bench.write(90, true), Written::Sent);
+    let split = |datagram: &Bytes| ObjectHeader::split(datagram).unwrap();
+    let seen: Vec<_> = bench.wire.datagrams.iter().map(split).collect();
+    assert_eq!(
+        seen.iter().map(|(header, payload)| (header.group, payload.len())).collect::<Vec<_>>(),
+        [(0, 153), (1, 153), (2, 153)]
+    );
+    let mut opener = crate::sframe::Opener::new(Epoch { number: 0, base: BaseKey::new([1; 16]) });
+    let (id, _) = bench.publisher.tracks().map(|(_, track)| (track.id, ())).next().unwrap();
+    let mut numbers = Vec::new();
+    for (header, payload) in &seen {
+        let name = TrackName { room: RoomId::new([1; 16]), instance: Instance(1), track: id };
+        let place = ObjectIdentity { name, group: header.group, object: 0, layer: 0, flags: 0 };
+        let plain = opener.open(&place, payload).ok().unwrap().plain;
+        if !frame::is_cover(&plain) {
+            numbers.push(<Frame as conclave_federation::wire::Wire>::decode(&plain).unwrap().number);
+        }
+    }
+    assert_eq!(numbers, [0, 1]);
+    // Not while nobody takes it, and not while muted.
+    bench.now = Duration::from_millis(200);
+    let now = Now { mono: bench.now, unix_ms: 0 };
+    assert_eq!(bench.publisher.cover::<Wire>(now, &mut bench.sealer, None), 0);
+    assert!(bench.publisher.next_timeout().is_some_and(|at| at > bench.now), "it is left out, not kept for later");
+    bench.publisher.mute(TRACK, true);
+    assert_eq!(bench.publisher.next_timeout(), None);
+}
+
 #[test]
 fn a_blocked_group_is_given_up_after_half_a_second_and_the_next_one_begins_clean() {
     let mut bench = video();
@@ -303,7 +373,7 @@ fn while_reconnecting_frames_are_dropped_and_counted() {
     bench.write(10, true);
     bench.publisher.on_lost();
     let none: Option<Way<'_, Wire>> = None;
-    let frame = OutFrame { data: Bytes::from_static(b"x"), captured_us: 1, key: true, layer: 0 };
+    let frame = OutFrame { data: Bytes::from_static(b"x"), captured_us: 1, key: true, layer: 0, level: 0 };
     assert_eq!(bench.publisher.write(TRACK, &frame, &mut bench.sealer, none), Written::Dropped);
     let id = bench.publisher.tracks().next().unwrap().1.id;
     bench.publisher.on_published(id, Alias::new(78));

@@ -98,6 +98,8 @@ pub(crate) struct Order {
     needs_key: bool,
     /// When to ask for a key frame, while one is needed.
     ask_at: Option<Duration>,
+    /// When one was asked for last.
+    asked: Option<Duration>,
 }
 
 impl Order {
@@ -106,7 +108,7 @@ impl Order {
         let needs_key = frames != Frames::Alone;
         let ask_at = needs_key.then(|| now + KEY_FRAME_AFTER);
         let given = Given::default();
-        Self { frames, next: None, waiting: BTreeMap::new(), waiting_bytes: 0, given, needs_key, ask_at }
+        Self { frames, next: None, waiting: BTreeMap::new(), waiting_bytes: 0, given, needs_key, ask_at, asked: None }
     }
 
     /// The relay sends the track from now on: for the first time, or again after it was out of reach. Whatever its publisher began
@@ -154,9 +156,19 @@ impl Order {
     pub(crate) fn wants_key_frame(&mut self, now: Duration) -> bool {
         if self.ask_at.is_some_and(|at| at <= now) {
             self.ask_at = Some(now + KEY_FRAME_PAUSE.max(KEY_FRAME_AFTER));
+            self.asked = Some(now);
             return true;
         }
         false
+    }
+
+    /// A frame came that cannot be opened: whether a key frame has to be asked for now. Junk comes in crowds, so not always.
+    pub(crate) fn on_damaged(&mut self, now: Duration) -> bool {
+        let due = self.frames != Frames::Alone && self.asked.is_none_or(|asked| asked + KEY_FRAME_PAUSE <= now);
+        if due {
+            self.asked = Some(now);
+        }
+        due
     }
 
     /// When [`Order::on_timeout`] or [`Order::wants_key_frame`] has something to do.

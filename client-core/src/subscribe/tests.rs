@@ -59,8 +59,8 @@ fn a_frame_belongs_to_the_leaf_that_sealed_it_if_that_leaf_claims_the_track() {
     let mut events = VecDeque::new();
     subscriber.claim(NOW, somebody(1), line(50, 0));
     subscriber.claim(NOW, somebody(2), line(50, 3));
-    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(1, 0), frame(0), &mut events), Ok(()));
-    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(2, 3), frame(9), &mut events), Ok(()));
+    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(1, 0), frame(0), &mut events), Given::Placed);
+    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(2, 3), frame(9), &mut events), Given::Placed);
     let senders: Vec<_> = events
         .iter()
         .map(|event| match event {
@@ -69,10 +69,10 @@ fn a_frame_belongs_to_the_leaf_that_sealed_it_if_that_leaf_claims_the_track() {
         })
         .collect();
     assert_eq!(senders, [somebody(1), somebody(2)]);
-    let wrong = Err(OpenError::WrongSender);
-    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(3, 0), frame(1), &mut events), wrong);
-    assert_eq!(subscriber.on_frame(NOW, &arrived(50), kid(1, 1), frame(1), &mut events), wrong);
-    assert_eq!(subscriber.on_frame(NOW, &arrived(51), kid(1, 0), frame(1), &mut events), wrong);
+    assert_eq!(subscriber.is_theirs(&arrived(50), kid(1, 0)), Ok(()));
+    assert_eq!(subscriber.is_theirs(&arrived(50), kid(3, 0)), Err(OpenError::UnknownSender));
+    assert_eq!(subscriber.is_theirs(&arrived(50), kid(1, 1)), Err(OpenError::WrongObject));
+    assert_eq!(subscriber.is_theirs(&arrived(51), kid(1, 0)), Err(OpenError::UnknownSender));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn voice_of(voices: &BTreeMap<(ParticipantId, TrackId), Voice>, of: ParticipantI
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use conclave_client_core::api::{Codec, Departure, Media};
+    use conclave_client_core::api::{Codec, Departure, Media, Trust};
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn published(of: ParticipantId, track: u64, media: Media) -> Event {
-        Event::TrackPublished(RemoteTrack { participant: of, track: TrackId(track), media, muted: false })
+        Event::TrackPublished(RemoteTrack { participant: of, track: TrackId(track), media, muted: false, trust: Trust::Fresh })
     }
 
     fn frame(of: ParticipantId, track: u64, captured_ms: u64) -> InFrame {

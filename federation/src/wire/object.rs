@@ -20,7 +20,7 @@ pub struct ObjectHeader {
     pub object: u64,
     /// Temporal layer; 0 is the base.
     pub layer: u8,
-    /// Bits that relays may see; none is given a meaning yet, senders set 0.
+    /// Bits that relays may see. Of sound in rooms of more than eight, bits 0 and 1: how surely somebody speaks; else senders set 0.
     pub flags: u8,
     /// As in [`crate::track::priority`]; relays may change it.
     pub priority: u8,

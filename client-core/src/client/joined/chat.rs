@@ -252,8 +252,8 @@ impl Joined {
             Ok(opened) => opened,
             Err(ChatError::Own) => return,
             Err(ChatError::Malformed) => return self.refuse(None, OpenError::Malformed, ctx),
-            Err(ChatError::Epoch) => return self.refuse(None, OpenError::UnknownKey, ctx),
-            Err(ChatError::Forged | ChatError::Gone) => return self.refuse(None, OpenError::Forged, ctx),
+            Err(ChatError::Epoch) => return self.refuse(None, OpenError::LeftEpoch, ctx),
+            Err(ChatError::Forged | ChatError::Gone) => return self.refuse(None, OpenError::Damaged, ctx),
         };
         ctx.core.stats.objects_opened += 1;
         let from = leaf(opened.leaf);

@@ -14,23 +14,29 @@ impl Joined {
     /// Says one word on our control track, signed by our leaf; `false`: nobody can be told now, and a relay that does not
     /// read is noticed by the session.
     pub(super) fn say_control(&mut self, control: &Control, ctx: &mut Ctx<'_, impl Outlet>) -> bool {
-        let (Some(group), Some(session)) = (self.seat.group(), ctx.session()) else { return false };
-        if !self.own.control.is_announced() {
-            return false;
-        }
+        let Some(group) = self.seat.group() else { return false };
         let word = control.sign(self.author(self.me), |label, body| group.sign(label, body));
+        self.say_sealed(&word, ctx)
+    }
+
+    /// The same for a word that is signed already.
+    pub(super) fn say_sealed(&mut self, word: &[u8], ctx: &mut Ctx<'_, impl Outlet>) -> bool {
+        let Some(session) = ctx.session().filter(|_| self.own.control.is_announced()) else { return false };
         let place = self.own.control.next_place(self.place);
-        let Ok(sealed) = self.sealer.seal_padded(CONTROL_STREAM, &place, &word) else { return false };
+        let Ok(sealed) = self.sealer.seal_padded(CONTROL_STREAM, &place, word) else { return false };
         self.own.control.write(sealed, &mut self.own.reliable, session, ctx.outlet).is_ok()
     }
 
     /// A word of somebody else.
     pub(super) fn on_control(&mut self, opened: &Opened, ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), OpenError> {
         let from = opened.kid.leaf;
-        let key = *self.roster.key(from).ok_or(OpenError::WrongSender)?;
+        let key = *self.roster.key(from).ok_or(OpenError::UnknownSender)?;
         let word = unpad(&opened.plain).map_err(|_| OpenError::Malformed)?;
         if word.len() > MAX_WORD {
             return Err(OpenError::TooMuch);
+        }
+        if let Some(taken) = self.on_attest(&word, opened, &key, ctx) {
+            return taken;
         }
         match Control::verify(&word, self.author(from), &key)? {
             None => ctx.core.stats.control_unknown += 1,

@@ -25,7 +25,7 @@ impl Joined {
         let now = ctx.now.mono;
         self.opener.expire(now);
         for _ in 0..self.held.expire(now) {
-            self.refuse(None, OpenError::UnknownKey, ctx);
+            self.refuse(None, OpenError::NoKeyYet, ctx);
         }
         let mut events = std::collections::VecDeque::new();
         let aliases = self.subscriber.on_timeout(now, &mut events);
@@ -36,6 +36,7 @@ impl Joined {
             Self::ask_key_frame(alias, ctx);
         }
         self.flush_media(ctx);
+        self.say_cover(ctx);
         match self.attached {
             Attached::Again { at } if at <= now => self.attach(ctx),
             Attached::Yes { renew_at } if renew_at <= now => self.renew(ctx),
@@ -44,6 +45,12 @@ impl Joined {
         if self.is_attached() {
             self.watch_over(ctx);
             self.subscribe(ctx);
+            if self.held.wants_log(now) && self.seat.group().is_some() {
+                ctx.core.stats.log_asked_again += 1;
+                self.follow_log_anew(ctx);
+            }
+            self.on_trust_timeout(ctx);
+            self.say_attest(ctx);
             if self.heartbeat_due().is_some_and(|at| at <= now) {
                 self.say_alive(ctx);
             }
@@ -86,9 +93,20 @@ impl Joined {
             let alone = self.roster.len() < 2;
             let worse_at = if alone { None } else { self.pulse.worse_at(now.mono, self.roster.len()) };
             let worse_at = [worse_at, self.fresh.next_timeout()].into_iter().flatten().min();
-            [self.roster.next_timeout(now.mono), self.heartbeat_due(), self.commit_due(now), worse_at, self.chat.next_timeout()]
+            let chat = self.chat.next_timeout();
+            let (attest, trust) = (self.attest_due(), self.trusts.next_timeout());
+            [
+                self.roster.next_timeout(now.mono),
+                self.heartbeat_due(),
+                self.commit_due(now),
+                worse_at,
+                chat,
+                attest,
+                trust,
+                self.held.asks_at(),
+            ]
         } else {
-            [None; 5]
+            [None; 8]
         };
         always.into_iter().chain(present).chain([told]).flatten().min()
     }

@@ -34,6 +34,9 @@ impl Joined {
             return Next::Left;
         }
         let alone = self.roster.others().next().is_none();
+        if !alone {
+            self.say_attest_farewell(ctx);
+        }
         let note = self.seat.group_mut().filter(|_| !alone).and_then(|group| group.leave_request(ctx.now.unix_ms).ok());
         match note {
             Some(mut join) => {

@@ -153,7 +153,9 @@ impl Joined {
             self.committer.on_gone(before.leaf, &before.key);
             self.pulse.forget(leaf(before.leaf));
             self.chat.on_back(&after.key);
-            if before.leaf != after.leaf {
+            if before.leaf == after.leaf {
+                self.trust_anew(leaf(before.leaf), ctx);
+            } else {
                 self.forget_leaf(leaf(before.leaf), ctx);
             }
         }
@@ -330,6 +332,10 @@ impl Joined {
         self.roster.carry_over(&before);
         self.pulse.sit_down(self.me, ctx.now.mono);
         self.sealer = Sealer::new(self.me, epoch.clone());
+        self.attest.sit_down(ctx.now.mono);
+        for at in self.roster.others().collect::<Vec<_>>() {
+            self.trust_anew(at, ctx);
+        }
         self.opener = Opener::new(epoch);
         self.subscriber.wanted.log_is_at(group.position().seq);
         self.seat = Seat::In(Box::new(group));

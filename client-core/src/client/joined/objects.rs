@@ -15,11 +15,11 @@ use super::{super::core::Ctx, Joined, Next, leaf};
 use crate::{
     api::{Event, OpenError},
     catalog::{Catalog, Unreadable},
-    frame::Frame,
+    frame::{self, Frame},
     group::{Knocked, RequestKind},
     heads::BEACON,
     sframe::{CATALOG_STREAM, CONTROL_STREAM, Kid, NotOpened, Opened, unpad},
-    subscribe::{Arrived, What},
+    subscribe::{Arrived, Given, What},
 };
 
 impl From<Unreadable> for OpenError {
@@ -54,7 +54,7 @@ impl Joined {
         }
     }
 
-    fn identity(&self, arrived: &Arrived) -> ObjectIdentity {
+    pub(super) fn identity(&self, arrived: &Arrived) -> ObjectIdentity {
         let header = &arrived.header;
         let name = TrackName { track: arrived.track, ..self.place };
         ObjectIdentity { name, group: header.group, object: header.object, layer: header.layer, flags: header.flags }
@@ -66,7 +66,7 @@ impl Joined {
             Ok(opened) if !self.roster.is_of_now(opened.kid.leaf, opened.epoch) => {
                 // Whoever was removed is not heard any more, even where an old key still opens it and the leaf is somebody
                 // else's by now. It may be nobody's fault: they may not know yet.
-                ctx.core.stats.count_refused(OpenError::WrongSender);
+                ctx.core.stats.count_refused(OpenError::UnknownSender);
                 None
             }
             Ok(opened) => {
@@ -82,10 +82,28 @@ impl Joined {
                 None
             }
             Err(NotOpened::Refused(reason)) => {
-                let from = Kid::peek(&arrived.payload).map(|kid| kid.leaf);
-                self.refuse(from, reason, ctx);
+                self.on_unopened(&arrived, reason, ctx);
                 None
             }
+        }
+    }
+
+    /// Why it is not opened, and what mends that: a picture that misses a frame needs a key frame.
+    fn on_unopened(&mut self, arrived: &Arrived, reason: OpenError, ctx: &mut Ctx<'_, impl Outlet>) {
+        let kid = Kid::peek(&arrived.payload);
+        let is_media = arrived.what == What::Media;
+        let reason = match (reason, kid) {
+            (OpenError::Damaged, Some(kid)) if self.roster.key(kid.leaf).is_none() => OpenError::UnknownSender,
+            (OpenError::Damaged, Some(kid)) if is_media => self.subscriber.explain(arrived.track, kid),
+            (reason, _) => reason,
+        };
+        self.refuse(kid.map(|kid| kid.leaf), reason, ctx);
+        if is_media
+            && matches!(reason, OpenError::Damaged | OpenError::WrongObject)
+            && let Some(alias) = self.subscriber.repair(arrived.track, ctx.now.mono)
+        {
+            ctx.core.stats.repairs_asked += 1;
+            Self::ask_key_frame(alias, ctx);
         }
     }
 
@@ -97,17 +115,26 @@ impl Joined {
 
     fn on_media(&mut self, arrived: Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
         let Some((arrived, opened)) = self.open(arrived, ctx) else { return };
+        if let Err(reason) = self.subscriber.is_theirs(&arrived, opened.kid) {
+            self.refuse(Some(opened.kid.leaf), reason, ctx);
+            return;
+        }
+        self.on_opened_frame(&arrived, &opened, ctx);
+        if frame::is_cover(&opened.plain) {
+            ctx.core.stats.cover_received += 1;
+            return;
+        }
         let Ok(frame) = Frame::decode(&opened.plain) else {
             self.refuse(Some(opened.kid.leaf), OpenError::Malformed, ctx);
             return;
         };
         let mut events = std::collections::VecDeque::new();
-        let taken = self.subscriber.on_frame(ctx.now.mono, &arrived, opened.kid, frame, &mut events);
+        let given = self.subscriber.on_frame(ctx.now.mono, &arrived, opened.kid, frame, &mut events);
         for event in events {
             self.tell(event, ctx);
         }
-        if let Err(reason) = taken {
-            self.refuse(Some(opened.kid.leaf), reason, ctx);
+        if given == Given::Withheld {
+            ctx.core.stats.frames_withheld += 1;
         }
     }
 
@@ -128,7 +155,7 @@ impl Joined {
     fn on_catalog(&mut self, opened: &Opened, ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), OpenError> {
         let from = opened.kid.leaf;
         let (Some(id), Some(key)) = (self.roster.id(from), self.roster.key(from)) else {
-            return Err(OpenError::WrongSender);
+            return Err(OpenError::UnknownSender);
         };
         let plain = unpad(&opened.plain).map_err(|_| OpenError::Malformed)?;
         let catalog = Catalog::verify(&plain, self.author(from), key)?;
@@ -141,9 +168,10 @@ impl Joined {
             }
         }
         for line in change.new {
-            let track = line.track;
+            let (track, stream) = (line.track, line.stream);
             let event = self.subscriber.claim(ctx.now.mono, id, line);
             if matches!(event, Event::TrackPublished(_)) {
+                self.trusts.begin(from, stream);
                 self.mind(track, ctx);
             }
             self.tell(event, ctx);
@@ -166,6 +194,7 @@ impl Joined {
     pub(super) fn forget_leaf(&mut self, gone: u16, ctx: &mut Ctx<'_, impl Outlet>) {
         self.pulse.forget(gone);
         self.gestures.forget(gone);
+        self.trusts.forget(gone);
         self.carriers.on_catalog();
         for line in self.catalogs.remove(gone) {
             self.unclaim(gone, line.track, ctx);

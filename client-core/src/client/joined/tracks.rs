@@ -163,6 +163,7 @@ impl Joined {
         ctx.core.stats.frames_stopped += u64::from(!may_send);
         let session = ctx.session().filter(|_| may_send && self.seat.group().is_some() && self.leaving.is_none());
         let way = session.map(|session| Way { now, session, outlet: &mut *ctx.outlet });
+        self.publisher.in_room_of(self.roster.len());
         match self.publisher.write(local, frame, &mut self.sealer, way) {
             Written::Sent => ctx.core.stats.frames_sent += 1,
             Written::Muted => ctx.core.stats.frames_muted += 1,
@@ -176,6 +177,16 @@ impl Joined {
                 ctx.core.warn(Warning::FrameTooLarge);
             }
         }
+    }
+
+    /// Sends silence where the application writes nothing.
+    pub(super) fn say_cover(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        self.publisher.in_room_of(self.roster.len());
+        let now = ctx.now;
+        let may_send = self.fresh.may_send() && self.seat.group().is_some() && self.leaving.is_none();
+        let session = ctx.session().filter(|_| may_send);
+        let way = session.map(|session| (session, &mut *ctx.outlet));
+        ctx.core.stats.cover_sent += self.publisher.cover(now, &mut self.sealer, way);
     }
 
     /// The application wants a key frame of somebody else.

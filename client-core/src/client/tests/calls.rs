@@ -171,7 +171,7 @@ fn a_late_one_gets_the_whole_state_first_and_a_picture_with_the_next_key_frame()
     assert!(first.key);
     assert_eq!(lost(&world, late), 0, "what was before is not lost");
     assert_eq!(chats(&world, late).len(), 0);
-    assert_eq!(world.client(late).stats().refused_forged, 0);
+    assert_eq!(world.client(late).stats().refused_damaged, 0);
     for who in 0..2 {
         assert_eq!(lost(&world, who), 0);
     }
@@ -246,7 +246,7 @@ fn nothing_that_people_say_is_in_what_the_relay_sees() {
     world.command(0, Command::Chat { text: "chat-marker".to_owned() });
     world.run(ms(500));
     let data = Bytes::from_static(b"media-marker media-marker media-marker");
-    let frame = OutFrame { data, captured_us: 1, key: true, layer: 0 };
+    let frame = OutFrame { data, captured_us: 1, key: true, layer: 0, level: 0 };
     world.command(0, Command::Write { track: VOICE, frame });
     world.run(Duration::from_secs(6));
     let markers: [&[u8]; 5] = [b"label-marker", b"chat-marker", b"media-marker", b"A title", b"Participant 1"];
@@ -362,7 +362,7 @@ fn a_picture_of_two_layers_arrives_in_order_with_its_layers() {
     for number in 0..60 {
         let key = number % 30 == 0;
         let layer = u8::from(number % 2 == 1);
-        let frame = OutFrame { data: Bytes::from(vec![layer; 3_000]), captured_us: 1_000 * number, key, layer };
+        let frame = OutFrame { data: Bytes::from(vec![layer; 3_000]), captured_us: 1_000 * number, key, layer, level: 0 };
         world.command(0, Command::Write { track: FACE, frame });
         world.run(ms(33));
     }

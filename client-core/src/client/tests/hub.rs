@@ -77,6 +77,12 @@ pub(super) struct Mischief {
     pub(super) forgetful: bool,
     /// Requests are kept from the participants.
     pub(super) deaf_joins: bool,
+    /// Nothing of anybody's control track goes on.
+    pub(super) no_control: bool,
+    /// So many entries do not reach those who follow the log already.
+    pub(super) lose_entries: u32,
+    /// Sound comes as if it were of another track of its publisher.
+    pub(super) swap_media: bool,
 }
 
 /// See the module.
@@ -89,6 +95,10 @@ pub(super) struct Hub {
     pub(super) mischief: Mischief,
     /// All that clients wrote, as it came.
     pub(super) seen: Vec<Bytes>,
+    /// Objects of sound: their flags, and how long they were as they were sealed.
+    pub(super) sound: Vec<(u8, usize)>,
+    /// How long what is sealed was, in requests and entries.
+    pub(super) sizes: Vec<(&'static str, usize)>,
     /// Key frame requests that came.
     pub(super) key_frames: usize,
     /// What the proofs of those who attached were bound to besides the key.
@@ -114,6 +124,8 @@ impl Hub {
             next_alias: 100,
             mischief: Mischief::default(),
             seen: Vec::new(),
+            sound: Vec::new(),
+            sizes: Vec::new(),
             key_frames: 0,
             authorities: Vec::new(),
         }
@@ -243,6 +255,7 @@ impl Hub {
                         join.time,
                         join.body.bytes(),
                     );
+                    self.sizes.push(("request", join.body.bytes().len()));
                     assert!(room.record.join.verify(Label::Request, &claim, &join.signature), "joins are signed");
                     let call = room.calls.get_mut(&join.instance.0).unwrap();
                     call.pending.insert(join.id, (session, reply));
@@ -383,6 +396,12 @@ impl Hub {
             room.instance = header.instance;
             room.calls.insert(header.instance.0, call);
         }
+        if header.kind != EntryKind::Genesis {
+            // A genesis carries the group id in clear.
+            self.sizes.push(("commit", append.commit.bytes().len()));
+            self.sizes.push(("welcome", append.welcome.bytes().len()));
+        }
+        self.sizes.push(("box", append.epoch_box.bytes().len()));
         let record = room.record.clone();
         let Some(call) = room.calls.get_mut(&header.instance.0) else {
             return self.answer(session, reply, refuse(Code::WRONG_INSTANCE), outlet);
@@ -468,6 +487,10 @@ impl Hub {
         let object = track.retained.len() as u64;
         track.retained.push((0, object, payload.clone()));
         let (alias, subscribers) = (track.outgoing, track.subscribers.clone());
+        if id == TrackId::LOG && self.mischief.lose_entries > 0 {
+            self.mischief.lose_entries -= 1;
+            return;
+        }
         for session in subscribers {
             self.send_reliable(session, alias, 0, object, payload.clone(), outlet);
         }
@@ -542,7 +565,14 @@ impl Hub {
 
     fn on_datagram(&mut self, session: SessionKey, header: ObjectHeader, payload: &Bytes, outlet: &mut impl Outlet) {
         let Some(track) = self.track_of(session, header.alias) else { return };
-        let (alias, subscribers) = (track.outgoing, track.subscribers.clone());
+        let (mut alias, subscribers) = (track.outgoing, track.subscribers.clone());
+        self.sound.push((header.flags, payload.len()));
+        if self.mischief.swap_media {
+            let room = self.rooms.values().next().unwrap();
+            let of_sender = room.calls[&room.instance.0].tracks.values().filter(|track| track.publisher == Some(session));
+            let others = of_sender.filter(|track| track.class == Class::Datagram).map(|track| track.outgoing);
+            alias = others.into_iter().find(|other| *other != alias).unwrap();
+        }
         let payload = self.spoil(payload);
         let header = ObjectHeader { alias, ..header };
         for subscriber in subscribers {
@@ -592,6 +622,12 @@ impl Hub {
             Piece::Reliable { header, payload } => {
                 let Some(track) = self.track_of(session, header.alias) else { return };
                 let (alias, subscribers) = (track.outgoing, track.subscribers.clone());
+                let is_control =
+                    crate::sframe::Kid::peek(&payload).is_some_and(|kid| kid.stream == crate::sframe::CONTROL_STREAM);
+                if self.mischief.no_control && is_control && payload.first() != Some(&0) {
+                    return;
+                }
+                let Some(track) = self.track_of(session, header.alias) else { return };
                 track.retained.push((header.group, header.object, payload.clone()));
                 for subscriber in subscribers {
                     self.send_reliable(subscriber, alias, header.group, header.object, payload.clone(), outlet);
@@ -625,6 +661,31 @@ impl Hub {
             }
         }
         sent
+    }
+
+    /// An object as if it were of a published track of sound, to all who subscribe to that but one.
+    pub(super) fn send_forged(
+        &mut self,
+        except: SessionKey,
+        name: TrackName,
+        group: u64,
+        payload: &Bytes,
+        outlet: &mut impl Outlet,
+    ) {
+        let call = &self.rooms[&name.room].calls[&name.instance.0];
+        let track = &call.tracks[&name.track];
+        for subscriber in track.subscribers.iter().filter(|subscriber| **subscriber != except) {
+            let header = ObjectHeader { alias: track.outgoing, group, object: 0, layer: 0, flags: 0, priority: 1 };
+            outlet.datagram(*subscriber, header.datagram(payload).unwrap());
+        }
+    }
+
+    /// The one track of sound that is published.
+    pub(super) fn sound_track(&self) -> TrackName {
+        let room = self.rooms.values().next().unwrap();
+        let call = &room.calls[&room.instance.0];
+        let (id, _) = call.tracks.iter().find(|(_, track)| track.class == Class::Datagram).unwrap();
+        TrackName { room: room.record.room, instance: room.instance, track: *id }
     }
 
     /// The full name of every published reliable track, with all that was said on it.

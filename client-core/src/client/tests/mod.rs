@@ -2,6 +2,7 @@
 
 mod calls;
 mod hub;
+mod media;
 mod talk;
 mod trouble;
 mod world;

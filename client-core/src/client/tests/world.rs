@@ -357,6 +357,16 @@ impl World {
         self.seats[who].alive = false;
     }
 
+    /// An insider and the relay work together: a frame of the victim's microphone under this counter, for all but the insider.
+    pub(super) fn forge(&mut self, insider: usize, victim: ParticipantId, counter: u64, data: &'static [u8]) {
+        let name = self.hub.sound_track();
+        let group = 1_000_000 + counter;
+        let payload = self.seats[insider].client.forge(victim.leaf(), counter, name, group, data);
+        let sessions = self.wires.borrow().open.clone();
+        let (except, _) = sessions.into_iter().find(|(_, owner)| *owner == insider).unwrap();
+        self.hub.send_forged(except, name, group, &payload, &mut self.hub_end);
+    }
+
     pub(super) fn junk(&mut self, payload: &[u8]) -> usize {
         self.hub.send_junk(&Bytes::copy_from_slice(payload), &mut self.hub_end)
     }
@@ -402,7 +412,7 @@ impl World {
 
     pub(super) fn write(&mut self, who: usize, track: LocalTrack, len: usize, key: bool) {
         let captured_us = self.now().unix_ms * 1_000;
-        let frame = OutFrame { data: Bytes::from(vec![0x5a; len]), captured_us, key, layer: 0 };
+        let frame = OutFrame { data: Bytes::from(vec![0x5a; len]), captured_us, key, layer: 0, level: 0 };
         self.command(who, Command::Write { track, frame });
     }
 

@@ -252,7 +252,7 @@ impl Core {
     ) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and what is no number is 0")]
         let captured_us = captured_us as u64;
-        self.call.write(time(now, unix), local, OutFrame { data: Bytes::from(bytes), captured_us, key, layer });
+        self.call.write(time(now, unix), local, OutFrame { data: Bytes::from(bytes), captured_us, key, layer, level: 0 });
     }
 
     /// Says something to everybody, at most 4 KiB of UTF-8.

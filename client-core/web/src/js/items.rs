@@ -87,6 +87,10 @@ fn event(event: api::Event) -> Record {
         E::TrackUnpublished { participant, track } => {
             Record::event("trackUnpublished").with("participant", participant.get()).with("track", track.0)
         }
+        E::TrackTrust { participant, track, trust } => Record::event("trackTrust")
+            .with("participant", participant.get())
+            .with("track", track.0)
+            .with("trust", names::trust(trust)),
         // Frames come as `Item::Frame`, with when to play them.
         E::Frame(frame) => self::frame(&frame, Played::Picture { due: Duration::ZERO, late: true }),
         E::FramesLost { participant, track, count } => {
@@ -183,6 +187,7 @@ fn track(what: &RemoteTrack) -> JsValue {
         .with("width", what.media.width)
         .with("height", what.media.height)
         .with("muted", what.muted)
+        .with("trust", names::trust(what.trust))
         .with("layers", what.media.layers)
         .done()
 }
@@ -207,13 +212,22 @@ pub(super) fn stats(stats: &Stats, blocked: u64) -> JsValue {
         .with_count("framesStopped", stats.frames_stopped)
         .with_count("objectsOpened", stats.objects_opened)
         .with_count("refusedMalformed", stats.refused_malformed)
-        .with_count("refusedUnknownKey", stats.refused_unknown_key)
+        .with_count("refusedNoKeyYet", stats.refused_no_key_yet)
+        .with_count("refusedLeftEpoch", stats.refused_left_epoch)
         .with_count("refusedBeforeJoin", stats.refused_before_join)
-        .with_count("refusedForged", stats.refused_forged)
+        .with_count("refusedDamaged", stats.refused_damaged)
+        .with_count("refusedWrongObject", stats.refused_wrong_object)
         .with_count("refusedReplayed", stats.refused_replayed)
-        .with_count("refusedWrongSender", stats.refused_wrong_sender)
+        .with_count("refusedUnknownSender", stats.refused_unknown_sender)
         .with_count("refusedBadSignature", stats.refused_bad_signature)
         .with_count("refusedTooMuch", stats.refused_too_much)
+        .with_count("logAskedAgain", stats.log_asked_again)
+        .with_count("repairsAsked", stats.repairs_asked)
+        .with_count("coverSent", stats.cover_sent)
+        .with_count("coverReceived", stats.cover_received)
+        .with_count("attestSaid", stats.attest_said)
+        .with_count("attestRefused", stats.attest_refused)
+        .with_count("framesWithheld", stats.frames_withheld)
         .with_count("entriesApplied", stats.entries_applied)
         .with_count("entriesSkipped", stats.entries_skipped)
         .with_count("entriesMade", stats.entries_made)

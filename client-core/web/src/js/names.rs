@@ -1,7 +1,7 @@
 //! How enums are spelled in TypeScript. Each is matched in full, so that a new variant is named when it is made.
 
 use conclave_client_core::api::{
-    ClientError, Codec, ConnectionState, DeclineReason, Departure, Kind, Misdeed, Mode, OpenError, Warning,
+    ClientError, Codec, ConnectionState, DeclineReason, Departure, Kind, Misdeed, Mode, Muted, OpenError, Trust, Warning,
 };
 use conclave_federation::io::DialError;
 
@@ -92,6 +92,16 @@ pub(super) const fn misdeed(what: Misdeed) -> &'static str {
     }
 }
 
+pub(super) const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Fresh => "fresh",
+        Trust::Verified => "verified",
+        Trust::Doubtful => "doubtful",
+        Trust::Muted(Muted::NoWords) => "muted",
+        Trust::Muted(Muted::Contradiction) => "forged",
+    }
+}
+
 pub(super) const fn departure(how: Departure) -> &'static str {
     match how {
         Departure::Left => "left",
@@ -114,11 +124,13 @@ pub(super) const fn connection(state: ConnectionState) -> &'static str {
 pub(super) const fn open_error(reason: OpenError) -> &'static str {
     match reason {
         OpenError::Malformed => "malformed",
-        OpenError::UnknownKey => "unknownKey",
+        OpenError::NoKeyYet => "noKeyYet",
+        OpenError::LeftEpoch => "leftEpoch",
         OpenError::BeforeJoin => "beforeJoin",
-        OpenError::Forged => "forged",
+        OpenError::Damaged => "damaged",
+        OpenError::WrongObject => "wrongObject",
         OpenError::Replayed => "replayed",
-        OpenError::WrongSender => "wrongSender",
+        OpenError::UnknownSender => "unknownSender",
         OpenError::BadSignature => "badSignature",
         OpenError::TooMuch => "tooMuch",
     }

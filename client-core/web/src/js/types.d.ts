@@ -57,6 +57,13 @@ export interface Participant {
     recording: boolean;
 }
 
+/**
+ * How sure it is that a track's frames are from its publisher: everybody in the room can seal in anybody's name, and signed
+ * digests say who did. `muted`: unsigned for five seconds, until they are signed again; `forged`: something else was signed.
+ * Nothing of such tracks is delivered.
+ */
+export type Trust = "fresh" | "verified" | "doubtful" | "muted" | "forged";
+
 /** A track of somebody else. */
 export interface Track {
     participant: number;
@@ -67,6 +74,7 @@ export interface Track {
     width: number;
     height: number;
     muted: boolean;
+    trust: Trust;
     layers: number;
 }
 
@@ -145,6 +153,7 @@ export type RoomEvent =
     | { event: "trackPublished"; track: Track }
     | { event: "trackChanged"; track: Track }
     | { event: "trackUnpublished"; participant: number; track: bigint }
+    | { event: "trackTrust"; participant: number; track: bigint; trust: Trust }
     | SoundEvent
     | PictureEvent
     | { event: "framesLost"; participant: number; track: bigint; count: number }
@@ -200,13 +209,27 @@ export interface Stats {
     framesStopped: number;
     objectsOpened: number;
     refusedMalformed: number;
-    refusedUnknownKey: number;
+    refusedNoKeyYet: number;
+    refusedLeftEpoch: number;
     refusedBeforeJoin: number;
-    refusedForged: number;
+    refusedDamaged: number;
+    refusedWrongObject: number;
     refusedReplayed: number;
-    refusedWrongSender: number;
+    refusedUnknownSender: number;
     refusedBadSignature: number;
     refusedTooMuch: number;
+    /** How often the log was asked for again, because objects came of an epoch that it had not brought. */
+    logAskedAgain: number;
+    /** How often a key frame was asked for, because an object of a picture could not be opened. */
+    repairsAsked: number;
+    /** Frames of silence, sent in place of frames in small rooms. */
+    coverSent: number;
+    coverReceived: number;
+    /** Words of ours about what we sealed. */
+    attestSaid: number;
+    attestRefused: number;
+    /** Opened, and not delivered, because nobody signed them or somebody forged some. */
+    framesWithheld: number;
     entriesApplied: number;
     entriesSkipped: number;
     entriesMade: number;

@@ -107,6 +107,7 @@ impl World {
             Event::TrackPublished(_)
             | Event::TrackChanged(_)
             | Event::TrackUnpublished { .. }
+            | Event::TrackTrust { .. }
             | Event::Carriers(_)
             | Event::Knock { .. }
             | Event::KnockGone { .. }
@@ -202,12 +203,12 @@ impl World {
         self.tally(format!("refused {reason:?}"));
         match reason {
             // Somebody who does not know yet that they are gone, or on a new leaf before their new catalog, is still heard.
-            OpenError::WrongSender => self.strangers.push((self.now, PersonNo(number))),
-            OpenError::Malformed | OpenError::Forged | OpenError::BadSignature => {
+            OpenError::UnknownSender | OpenError::WrongObject => self.strangers.push((self.now, PersonNo(number))),
+            OpenError::Malformed | OpenError::Damaged | OpenError::BadSignature => {
                 let words = format!("{:?} refused an object: {reason:?}", PersonNo(number));
                 self.check.note(Rule::Honest, Err(words));
             }
-            OpenError::UnknownKey | OpenError::BeforeJoin | OpenError::Replayed | OpenError::TooMuch => {}
+            OpenError::NoKeyYet | OpenError::LeftEpoch | OpenError::BeforeJoin | OpenError::Replayed | OpenError::TooMuch => {}
         }
     }
 

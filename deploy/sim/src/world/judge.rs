@@ -249,7 +249,7 @@ impl World {
         self.check.note(Rule::AcknowledgedStays, outcome);
         for (at, who) in std::mem::take(&mut self.strangers) {
             if !self.moves.iter().any(|moved| at.abs_diff(*moved) <= MOVING) {
-                let words = format!("{who:?} refused an object at {:.3} s: WrongSender", at.as_secs_f64());
+                let words = format!("{who:?} refused an object at {:.3} s: of an unknown sender", at.as_secs_f64());
                 self.check.note(Rule::Honest, Err(words));
             }
         }

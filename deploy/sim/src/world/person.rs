@@ -222,6 +222,6 @@ impl Person {
         state.next += 1;
         let data = Bytes::from(name.data(len));
         let frame = Frame { digest: digest(&data), captured_us, key, layer };
-        (name, frame, OutFrame { data, captured_us, key, layer })
+        (name, frame, OutFrame { data, captured_us, key, layer, level: 0 })
     }
 }
