@@ -19,7 +19,7 @@ use conclave_federation::{
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
-pub(crate) use self::turn::{Compared, Comparisons, Reply, Scene};
+pub(crate) use self::turn::{Compared, Comparisons, Scene};
 use crate::wire::wire_struct;
 
 /// A leaf's nonces for comparisons. The head of the chain stands in the leaf, so all of them are fixed before anybody's epoch

@@ -17,8 +17,10 @@ use conclave_federation::{
 
 use crate::{
     catalog::{Author, Unreadable},
+    compare::{Ask, Reveal},
     gesture::{MuteRequest, Reaction},
     heartbeat::Heartbeat,
+    known::Tags,
 };
 
 /// One word on the control track.
@@ -26,6 +28,12 @@ use crate::{
 pub(crate) enum Control {
     /// A sign of life.
     Heartbeat(Heartbeat),
+    /// Asks to compare codes.
+    Ask(Ask),
+    /// Reveals a nonce for a comparison.
+    Reveal(Reveal),
+    /// Shows who may recognise us.
+    Recognise(Tags),
     /// A sign for everybody.
     Reaction(Reaction),
     /// A request to somebody.
@@ -39,6 +47,9 @@ const SIGNATURE: usize = 64;
 pub(crate) const MAX_WORD: usize = 64 * 1024 - 64;
 
 const HEARTBEAT: u8 = 1;
+const ASK: u8 = 6;
+const REVEAL: u8 = 7;
+const RECOGNISE: u8 = 8;
 const REACTION: u8 = 9;
 const MUTE_REQUEST: u8 = 10;
 
@@ -46,6 +57,9 @@ impl Control {
     const fn kind(&self) -> u8 {
         match self {
             Self::Heartbeat(_) => HEARTBEAT,
+            Self::Ask(_) => ASK,
+            Self::Reveal(_) => REVEAL,
+            Self::Recognise(_) => RECOGNISE,
             Self::Reaction(_) => REACTION,
             Self::MuteRequest(_) => MUTE_REQUEST,
         }
@@ -55,7 +69,7 @@ impl Control {
     const fn label(kind: u8) -> Option<Label> {
         match kind {
             HEARTBEAT => Some(Label::Heartbeat),
-            REACTION | MUTE_REQUEST => Some(Label::Control),
+            ASK | REVEAL | RECOGNISE | REACTION | MUTE_REQUEST => Some(Label::Control),
             _ => None,
         }
     }
@@ -63,6 +77,9 @@ impl Control {
     fn put_body(&self, out: &mut Writer) {
         match self {
             Self::Heartbeat(beat) => beat.put(out),
+            Self::Ask(ask) => ask.put(out),
+            Self::Reveal(reveal) => reveal.put(out),
+            Self::Recognise(tags) => tags.put(out),
             Self::Reaction(reaction) => reaction.put(out),
             Self::MuteRequest(request) => request.put(out),
         }
@@ -71,6 +88,9 @@ impl Control {
     fn take_body(kind: u8, from: &mut Reader<'_>) -> Result<Self, Malformed> {
         match kind {
             HEARTBEAT => Ok(Self::Heartbeat(Wire::take(from)?)),
+            ASK => Ok(Self::Ask(Wire::take(from)?)),
+            REVEAL => Ok(Self::Reveal(Wire::take(from)?)),
+            RECOGNISE => Ok(Self::Recognise(Wire::take(from)?)),
             REACTION => Ok(Self::Reaction(Wire::take(from)?)),
             MUTE_REQUEST => Ok(Self::MuteRequest(Wire::take(from)?)),
             _ => Err(Malformed::Value("control word")),

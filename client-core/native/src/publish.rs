@@ -58,6 +58,7 @@ impl Tracks {
             | Warning::RecordMismatch
             | Warning::CodesDiffer
             | Warning::NoMoreComparisons
+            | Warning::NotCompared
             | Warning::TooManyGestures
             | Warning::NobodyOfThatId
             | Warning::NotHost

@@ -53,6 +53,9 @@ pub enum Warning {
     /// This client cannot take part in any more comparisons.
     #[error("no more comparisons can be made in this call: leave and come in again")]
     NoMoreComparisons,
+    /// There was no comparison with them.
+    #[error("nothing was compared with them: compare first, then say whether the words were equal")]
+    NotCompared,
     /// More gestures than are shown.
     #[error("not sent: more than five gestures a second are not shown")]
     TooManyGestures,

@@ -279,7 +279,7 @@ impl Enter {
         };
         let profile = Profile::named(&ctx.core.profile.name);
         let founder = self.access.as_ref().and_then(|access| access.founder.as_ref());
-        let commitment = ctx.core.seed();
+        let commitment = ctx.core.commit();
         match Joining::new(ctx.core.seed(), lobby, profile, founder, commitment) {
             Ok(joining) => {
                 let (joining, hall) = (Box::new(joining), Box::new(hall));
@@ -302,7 +302,7 @@ impl Enter {
             retired: Vec::new(),
             instance,
             profile: Profile::named(&ctx.core.profile.name),
-            commitment: ctx.core.seed(),
+            commitment: ctx.core.commit(),
             founder: access.founder.clone(),
             title: access.title.clone(),
             mode: access.mode,

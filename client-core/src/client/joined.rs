@@ -14,6 +14,7 @@ mod about;
 mod attest;
 mod carriers;
 mod chat;
+mod compare;
 mod control;
 mod duties;
 mod fresh;
@@ -54,6 +55,7 @@ use crate::{
     attest::{Sender as Attestor, Trusts},
     catalog::{About, Author, Catalogs},
     committer::Committer,
+    compare::Comparisons,
     gesture::Gestures,
     heartbeat::Pulse,
     keys::{BaseKey, Epoch},
@@ -142,6 +144,9 @@ pub(super) struct Joined {
     about: About,
     hands_told: Vec<ParticipantId>,
     gestures: Gestures,
+    comparisons: Comparisons,
+    /// Somebody may not have been shown yet who may recognise us.
+    recognise_due: bool,
     sealer: Sealer,
     opener: Opener,
     attest: Attestor,
@@ -164,6 +169,8 @@ impl Joined {
         let epoch = epoch_of(&group);
         let me = leaf(group.me());
         let members: Vec<Member> = group.members().map(member).collect();
+        let mut comparisons = Comparisons::default();
+        comparisons.on_epoch(group.epoch(), group.epoch_authenticator());
         let mut chat = Chat::default();
         chat.transcripts.note(group.epoch(), group.transcript());
         Self {
@@ -191,6 +198,8 @@ impl Joined {
             about: About::default(),
             hands_told: Vec::new(),
             gestures: Gestures::default(),
+            comparisons,
+            recognise_due: true,
             sealer: Sealer::new(me, epoch.clone()),
             opener: Opener::new(epoch),
             attest: Attestor::new(ctx_rng),

@@ -13,7 +13,8 @@ impl Joined {
     /// What the application says for the person in front of it.
     pub(in crate::client) fn on_person(&mut self, command: &Command, ctx: &mut Ctx<'_, impl Outlet>) {
         match command {
-            Command::Compare { .. } | Command::Verified { .. } => ctx.core.warn(Warning::NoMoreComparisons),
+            Command::Compare { participant } => self.compare(*participant, ctx),
+            Command::Verified { participant, matches } => self.verified(*participant, *matches, ctx),
             Command::Rename { name } => self.call_me(name, ctx),
             Command::RaiseHand { up } => self.raise_hand(*up, ctx),
             Command::Recording { on } => self.recording(*on, ctx),

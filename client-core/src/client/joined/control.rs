@@ -41,6 +41,9 @@ impl Joined {
         match Control::verify(&word, self.author(from), &key)? {
             None => ctx.core.stats.control_unknown += 1,
             Some(Control::Heartbeat(beat)) => self.on_heartbeat(from, &beat, ctx),
+            Some(Control::Ask(ask)) => self.on_ask(from, &ask, ctx),
+            Some(Control::Reveal(reveal)) => self.on_reveal(from, &reveal, ctx),
+            Some(Control::Recognise(tags)) => self.on_tags(from, &tags, ctx),
             Some(Control::Reaction(reaction)) => self.on_reaction(from, &reaction, ctx)?,
             Some(Control::MuteRequest(request)) => self.on_mute_request(from, &request, ctx)?,
         }

@@ -92,7 +92,7 @@ impl Joined {
         let present = if self.is_attached() {
             let alone = self.roster.len() < 2;
             let worse_at = if alone { None } else { self.pulse.worse_at(now.mono, self.roster.len()) };
-            let worse_at = [worse_at, self.fresh.next_timeout()].into_iter().flatten().min();
+            let worse_at = [worse_at, self.fresh.next_timeout(), self.comparisons.next_timeout()].into_iter().flatten().min();
             let chat = self.chat.next_timeout();
             let (attest, trust) = (self.attest_due(), self.trusts.next_timeout());
             [
@@ -132,6 +132,7 @@ impl Joined {
             self.pulse.restart(now);
         }
         self.watch_freshness(ctx);
+        self.expire_comparison(ctx);
         let Some(group) = self.seat.group() else { return };
         // In closed rooms only hosts may remove somebody against their will.
         if group.state().mode == Mode::Open || group.is_host(group.me()) {

@@ -137,6 +137,8 @@ impl Joined {
         let Some(group) = self.seat.group() else { return Next::Stay };
         let (epoch, code) = (epoch_of(group), group.safety_code().to_string());
         self.chat.transcripts.note(epoch.number, group.transcript());
+        self.note_epoch(!applied.added.is_empty() || !applied.swapped.is_empty());
+        let Some(group) = self.seat.group() else { return Next::Stay };
         let members: Vec<Member> = group.members().map(member).collect();
         self.committer.on_tree(|key| members.iter().any(|member| member.key == *key));
         self.opener.advance(ctx.now.mono, epoch.clone());
@@ -148,6 +150,7 @@ impl Joined {
                 self.chat.on_gone(&gone.key);
             }
             self.forget_leaf(leaf(gone.leaf), ctx);
+            self.forget_comparisons(&gone.key);
         }
         for (before, after) in &applied.swapped {
             self.committer.on_gone(before.leaf, &before.key);
@@ -340,6 +343,8 @@ impl Joined {
         self.subscriber.wanted.log_is_at(group.position().seq);
         self.seat = Seat::In(Box::new(group));
         self.follow_log_anew(ctx);
+        self.comparisons.on_back();
+        self.note_epoch(true);
         self.show_own_about(ctx);
         self.tell_anew(ctx);
         self.chat.on_sat_down();

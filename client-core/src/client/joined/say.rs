@@ -126,6 +126,7 @@ impl Joined {
         };
         self.say_control(&Control::Heartbeat(beat), ctx);
         self.say_beacon(ctx);
+        self.say_tags(ctx);
         if self.own.catalog_epoch.is_some_and(|said| said != epoch) {
             self.own.catalog_again();
         }

@@ -83,6 +83,8 @@ pub(super) struct Mischief {
     pub(super) lose_entries: u32,
     /// Sound comes as if it were of another track of its publisher.
     pub(super) swap_media: bool,
+    /// Sessions from which the log and all that participants say to each other are kept, and whose commits come too late.
+    pub(super) withheld: BTreeSet<SessionKey>,
 }
 
 /// See the module.
@@ -382,6 +384,9 @@ impl Hub {
             .is_some_and(|room| self.clients.values().any(|client| client.attached == Some((id, room.instance))));
         let room = self.rooms.get_mut(&id).expect("a room is resolved before its log grows");
         let refuse = |code| Answer::Refused(Refusal::new(code, "the hub of the tests says no"));
+        if self.mischief.withheld.contains(&session) {
+            return self.answer(session, reply, refuse(Code::CONFLICT), outlet);
+        }
         if header.kind == EntryKind::Genesis {
             if header.instance != room.instance.next() || occupied {
                 return self.answer(session, reply, refuse(Code::CONFLICT), outlet);
@@ -505,6 +510,9 @@ impl Hub {
         payload: Bytes,
         outlet: &mut impl Outlet,
     ) {
+        if self.mischief.withheld.contains(&session) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(&session) else { return };
         let stream = match client.reliable {
             Some(stream) => stream,
@@ -686,6 +694,15 @@ impl Hub {
         let call = &room.calls[&room.instance.0];
         let (id, _) = call.tracks.iter().find(|(_, track)| track.class == Class::Datagram).unwrap();
         TrackName { room: room.record.room, instance: room.instance, track: *id }
+    }
+
+    /// Tells everybody another last entry than the one that stands, signed as that one is.
+    pub(super) fn tell_another_history(&mut self, outlet: &mut impl Outlet) {
+        let (room, instance) = self.rooms.values().map(|room| (room.record.room, room.instance)).next().unwrap();
+        let mut entry = self.entries().pop().unwrap();
+        entry.header.served = List::new(vec![JoinId::new([0xaa; 16])]).unwrap();
+        entry.head = HubHead::sign(&self.local.key, &entry.header, entry.head.time);
+        self.publish_object(room, instance, TrackId::LOG, entry.encode(), outlet);
     }
 
     /// The full name of every published reliable track, with all that was said on it.

@@ -367,6 +367,21 @@ impl World {
         self.hub.send_forged(except, name, group, &payload, &mut self.hub_end);
     }
 
+    /// The hub keeps from `who` what it should show them, or does so no more.
+    pub(super) fn withhold(&mut self, who: usize, withheld: bool) {
+        let sessions: Vec<_> =
+            self.wires.borrow().open.iter().filter(|(_, owner)| **owner == who).map(|(session, _)| *session).collect();
+        self.hub.mischief.withheld.clear();
+        if withheld {
+            self.hub.mischief.withheld.extend(sessions);
+        }
+    }
+
+    /// The hub signs a second history and shows it to everybody.
+    pub(super) fn tell_another_history(&mut self) {
+        self.hub.tell_another_history(&mut self.hub_end);
+    }
+
     pub(super) fn junk(&mut self, payload: &[u8]) -> usize {
         self.hub.send_junk(&Bytes::copy_from_slice(payload), &mut self.hub_end)
     }

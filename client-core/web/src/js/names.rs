@@ -149,6 +149,7 @@ pub(super) const fn warning(warning: Warning) -> &'static str {
         Warning::HistoryMismatch => "historyMismatch",
         Warning::CodesDiffer => "codesDiffer",
         Warning::NoMoreComparisons => "noMoreComparisons",
+        Warning::NotCompared => "notCompared",
         Warning::TooManyGestures => "tooManyGestures",
         Warning::NobodyOfThatId => "nobodyOfThatId",
         Warning::NotHost => "notHost",

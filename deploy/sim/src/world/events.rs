@@ -189,6 +189,7 @@ impl World {
             | Warning::SubscribeRefused(_)
             | Warning::CodesDiffer
             | Warning::NoMoreComparisons
+            | Warning::NotCompared
             | Warning::TooManyGestures
             | Warning::NobodyOfThatId
             | Warning::NotHost
