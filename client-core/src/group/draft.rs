@@ -2,7 +2,7 @@
 
 use conclave_federation::{
     id::{Generation, JoinId},
-    limits::MAX_SERVED,
+    limits::{MAX_REVOKED, MAX_SERVED},
     proof::VerifyingKey,
     record::RoomRecord,
     wire::{List, Text},
@@ -303,6 +303,7 @@ impl Group {
     fn draft_hosts(&mut self, changes: &[HostChange], expires: u64) -> Result<Draft, BuildError> {
         let mut hosts = self.state.hosts.to_vec();
         let mut gone = Vec::new();
+        let mut again = false;
         for change in changes {
             let (HostChange::Name(leaf) | HostChange::Drop(leaf)) = *change;
             let key = self.member(leaf).ok_or_else(|| BuildError::Nothing(Vec::new()))?.key;
@@ -313,6 +314,8 @@ impl Group {
                     } else {
                         self.delegate(key, expires).ok_or(BuildError::Authority)?
                     };
+                    // Who was dropped once is believed again by the founder's own word alone.
+                    again |= self.record.revoked.contains(&key);
                     hosts.retain(|host| host.key != key);
                     hosts.push(entry);
                 }
@@ -320,7 +323,10 @@ impl Group {
                 HostChange::Drop(_) => gone.push(key),
             }
         }
-        if gone.is_empty() {
+        if again && self.founder.is_none() {
+            return Err(BuildError::Authority);
+        }
+        if gone.is_empty() && !again {
             let hosts = List::new(hosts).ok_or(BuildError::TooLarge)?;
             return Ok(self.draft_state(Action::Hosts, RoomState { hosts, ..self.state.clone() }));
         }
@@ -351,6 +357,11 @@ impl Group {
                 None if host.delegation.is_empty() => {}
                 None => revoked.push(host.key),
             }
+        }
+        if self.founder.is_some() {
+            revoked.retain(|key| stay.iter().all(|host| host.key != *key));
+            // The oldest are of calls long past, and their chains have run out.
+            revoked.drain(..revoked.len().saturating_sub(MAX_REVOKED));
         }
         let revoked = List::new(revoked).ok_or(BuildError::TooLarge)?;
         let old = &self.record;

@@ -132,6 +132,9 @@ impl Joining {
         kind: RequestKind,
     ) -> Result<Self, JoinError> {
         let (link, keys) = lobby.link.find(&lobby.record).ok_or(JoinError::Link)?;
+        // Those of an earlier generation mean nothing any more.
+        let mut lobby = lobby;
+        lobby.call = lobby.call.filter(|call| call.generation == lobby.record.generation);
         if lobby.call.as_ref().is_some_and(|call| !call.verify(lobby.instance, &lobby.record)) {
             return Err(JoinError::Keys);
         }

@@ -6,7 +6,7 @@ use conclave_federation::{
     wire::{Malformed, Reader, Wire, Writer, message::HubHead},
 };
 
-use super::Leaf;
+use super::{Group, Leaf};
 use crate::{leaf::Call, wire::wire_struct};
 
 /// What a vote says of somebody.
@@ -93,6 +93,15 @@ impl Vote {
     pub fn verify(&self, call: &Call) -> bool {
         let claim = Self::claim(call, self.leaf, &self.target, self.kind, self.seq);
         self.key.verify(self.kind.label(), &claim, &self.signature)
+    }
+}
+
+impl Group {
+    /// Our vote about whoever is at this leaf, as of now.
+    #[must_use]
+    pub fn cast(&self, about: Leaf, kind: VoteKind) -> Option<Vote> {
+        let target = self.member(about)?.key;
+        Some(Vote::sign(&self.signer.0, &self.call, self.me(), target, kind, self.position.seq))
     }
 }
 

@@ -143,14 +143,14 @@ impl HostChange<'_> {
         let old = &self.situation.record.revoked;
         let revoked = self.record.map_or(old, |record| &record.revoked);
         if let Some(record) = self.record {
-            // Named in the record: exactly those who lose what relays go by.
+            // Named in the record: all who lose what relays go by, beside those who lost it before. The founder alone takes
+            // that back.
             let lost = dropped.iter().filter(|host| !host.delegation.is_empty()).map(|host| host.key);
-            let mut expected: Vec<VerifyingKey> = old.iter().copied().chain(lost).collect();
-            expected.sort_unstable();
-            expected.dedup();
-            let mut named: Vec<VerifyingKey> = record.revoked.to_vec();
-            named.sort_unstable();
-            if named != expected {
+            let lost: Vec<VerifyingKey> = lost.filter(|key| !old.contains(key)).collect();
+            let named = |key: &VerifyingKey| record.revoked.contains(key);
+            let known = record.revoked.iter().all(|key| old.contains(key) || lost.contains(key));
+            let kept = record.signer == record.founder || old.iter().all(named);
+            if !(lost.iter().all(named) && known && kept && distinct(record.revoked.iter())) {
                 return Err(Refusal::Record);
             }
         }

@@ -75,7 +75,7 @@ fn nobody_removes_anybody_under_another_name() {
     assert_eq!(evil_commit(46, Forged::of(Action::Swap), removes), Skip::Policy(Refusal::Mismatch));
     assert_eq!(evil_commit(47, Forged::of(Action::Update), removes), Skip::Policy(Refusal::Mismatch));
     assert_eq!(evil_commit(48, Forged::of(Action::Evict), removes), Skip::Policy(Refusal::Mismatch));
-    assert_eq!(evil_commit(49, Forged::of(Action::Void), removes), Skip::Policy(Refusal::NotSpoken));
+    assert_eq!(evil_commit(49, Forged::of(Action::Void), removes), Skip::Policy(Refusal::Right));
 }
 
 #[test]

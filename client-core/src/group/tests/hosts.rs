@@ -50,7 +50,7 @@ fn drop(leaf: Leaf) -> Work {
 }
 
 fn refusal(result: Result<crate::group::Built, BuildError>) -> BuildError {
-    result.err().expect("it cannot be built")
+    result.expect_err("it cannot be built")
 }
 
 fn agree(groups: &[Group]) {
@@ -211,6 +211,11 @@ fn eight_old_links_are_known_and_no_more() {
     let lobby = crate::group::Lobby { link: first, ..world.lobby() };
     let stranger = Joining::new([1; 32], lobby, Profile::named("x"), None, [0; 32]);
     assert_eq!(stranger.err(), Some(JoinError::Link));
+    // The keys that the call began with are of a generation that nobody names any more, and keep nobody out.
+    let mut joining = [world.joiner_by("late", &groups[0])];
+    let (first, others) = groups.split_at_mut(1);
+    let late = world.admit(&mut first[0], &mut others.iter_mut().collect::<Vec<_>>(), &mut joining);
+    assert_agree(&[&first[0], &late[0]]);
 }
 
 #[test]
@@ -285,6 +290,22 @@ fn who_is_dropped_is_believed_by_nobody_any_more() {
     let entry =
         forge(&mut world, &mut groups[1], forged, |builder| builder.propose_group_context_extensions(state).expect("a proposal"));
     assert_eq!(all_skip_by(&mut world, &mut groups, &entry), Skip::Policy(Refusal::Record));
+}
+
+#[test]
+fn who_was_dropped_becomes_a_host_again_by_the_founders_word_alone() {
+    let (mut world, mut groups) = call(108, 3);
+    done(&mut world, 0, &mut groups, name(Leaf(1)));
+    done(&mut world, 0, &mut groups, name(Leaf(2)));
+    done(&mut world, 1, &mut groups, name(Leaf(3)));
+    done(&mut world, 0, &mut groups, drop(Leaf(2)));
+    assert_eq!(refusal(groups[1].build(name(Leaf(2)))), BuildError::Authority);
+    done(&mut world, 0, &mut groups, name(Leaf(2)));
+    agree(&groups);
+    assert!(world.hub.record.revoked.is_empty());
+    assert!(groups[3].is_host(Leaf(2)));
+    done(&mut world, 2, &mut groups, Work::Rotate);
+    agree(&groups);
 }
 
 /// The record of the generation after, with keys that nobody has; not signed.

@@ -147,6 +147,39 @@ fn authority_that_hangs_on_somebody_goes_with_them_or_comes_from_another() {
     assert_eq!(beside(vec![zero.clone(), one], &[2]), Err(Refusal::State));
 }
 
+/// A record in which somebody is revoked, and the one after it as `by` signs it, with these revoked.
+fn after_a_revocation(by: u8, revoked: &[u8]) -> Result<(), Refusal> {
+    let mut old = record();
+    old.revoked = List::new(vec![key(60), key(61)]).expect("two");
+    old.sign(&signer(FOUNDER));
+    let mut next = next_record();
+    next.revoked = List::new(revoked.iter().map(|n| key(*n)).collect()).expect("few");
+    if by == FOUNDER {
+        next.sign(&signer(FOUNDER))
+    } else {
+        next.sign_as(&signer(by), named(by).delegation)
+    }
+    let before = RoomState { record: old.hash(), ..state(Mode::Open) };
+    let after = RoomState { generation: next.generation, record: next.hash(), ..before.clone() };
+    let proposed = Proposed { state: Some(after), record: Some(next), removes: vec![Leaf(4)], path: true, ..Proposed::default() };
+    let people = five();
+    let situation = Situation { state: &before, record: &old, members: &people, by: Leaf(0), seq: SEQ };
+    check(Action::Evict, &proposed, &situation)
+}
+
+#[test]
+fn the_founder_alone_takes_a_revocation_back_and_nobody_revokes_who_is_none() {
+    for by in [FOUNDER, 0] {
+        assert_eq!(after_a_revocation(by, &[60, 61]), Ok(()));
+        assert_eq!(after_a_revocation(by, &[61, 60]), Ok(()));
+        assert_eq!(after_a_revocation(by, &[60, 61, 4]), Err(Refusal::Record));
+        assert_eq!(after_a_revocation(by, &[60, 60, 61]), Err(Refusal::Record));
+    }
+    assert_eq!(after_a_revocation(FOUNDER, &[61]), Ok(()));
+    assert_eq!(after_a_revocation(FOUNDER, &[]), Ok(()));
+    assert_eq!(after_a_revocation(0, &[61]), Err(Refusal::Record));
+}
+
 #[test]
 fn who_is_above_stays_and_who_is_below_may_be_dropped() {
     let before = ladder();
