@@ -57,6 +57,24 @@ impl Bucket {
         self.level -= wanted;
         true
     }
+
+    /// Takes one token, or says when there is one.
+    ///
+    /// # Errors
+    /// The time at which there is one.
+    pub(crate) fn take_or_when(&mut self, now: Duration, rate: Rate) -> Result<(), Duration> {
+        if self.take(now, rate, 1) {
+            return Ok(());
+        }
+        let missing = MILLI.saturating_sub(self.level);
+        Err(now + Duration::from_millis(missing.div_ceil(rate.per_second.max(1)).max(1)))
+    }
+
+    /// Whether more than half of the burst is used.
+    pub(crate) fn is_below_half(&mut self, now: Duration, rate: Rate) -> bool {
+        self.refill(now, rate);
+        self.level < rate.burst.saturating_mul(MILLI) / 2
+    }
 }
 
 /// What proofs of a room are checked against.

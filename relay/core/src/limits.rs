@@ -55,6 +55,13 @@ pub struct Limits {
     pub session_commits: Rate,
     /// Entries offered to one room, wherever they come from.
     pub room_commits: Rate,
+    /// Entries with a host's word offered to one room, for each of the founder's delegates and for the founder; apart from
+    /// `room_commits`, so that an eviction does not wait behind anybody else's entries.
+    pub host_commits: Rate,
+    /// Stamps for reports, of one client session; on a link, of all behind it.
+    pub stamps: Rate,
+    /// Stamps for reports in one room.
+    pub room_stamps: Rate,
     /// Bytes of objects one client session sends; on a link, of one track.
     pub ingress_bytes: Rate,
     /// Objects one client session sends; on a link, of one track.
@@ -99,6 +106,9 @@ impl Default for Limits {
             link_control: Rate::new(2_000, 8_000),
             session_commits: Rate::new(2, 10),
             room_commits: Rate::new(10, 30),
+            host_commits: Rate::new(2, 10),
+            stamps: Rate::new(1, 5),
+            room_stamps: Rate::new(5, 20),
             // 24 Mbit/s: a camera, a screen and both again while a key frame passes.
             ingress_bytes: Rate::new(3_000_000, 6_000_000),
             ingress_objects: Rate::new(2_000, 4_000),
@@ -165,6 +175,28 @@ pub const MAX_EARLY_OBJECTS: usize = 4_096;
 pub const CLOSED_ELSEWHERE: Duration = Duration::from_secs(10);
 /// Rooms of which that is remembered at once; of further ones the hub is asked each time.
 pub const MAX_CLOSED_ELSEWHERE: usize = 1_024;
+/// Entries of one lane that wait for their turn; see `room::fairness`.
+pub const MAX_LANE_WAITING: usize = 4;
+/// Lanes of one room that are remembered.
+pub const MAX_LANES: usize = 1_024;
+/// How long a lane is remembered after it offered something.
+pub const LANE_MEMORY: Duration = Duration::from_secs(10);
+/// In a crowded room others wait this long for somebody who lost a race: long enough for a far one to see the head and try again.
+pub const LOST_PATIENCE: Duration = Duration::from_secs(1);
+/// Somebody who was waited for and was not served is not waited for again before this is over.
+pub const LOST_PAUSE: Duration = Duration::from_secs(10);
+/// The same of a link: many share it, and some of them may be the ones who crowd.
+pub const LOST_PAUSE_OF_LINK: Duration = Duration::from_secs(2);
+/// The head is held this long for a host whose entry came second.
+pub const HOLD: Duration = Duration::from_secs(2);
+/// After a hold that came to nothing there is none for this long: two thirds of the time the room goes on.
+pub const HOLD_PAUSE: Duration = Duration::from_secs(4);
+/// Entries by which a host's may be behind for the head to be held: older ones are somebody's copy.
+pub const HOLD_REACH: u64 = 64;
+/// How often one lane makes a hub check a host's word: each costs up to five signatures.
+pub const HOST_WORDS: Rate = Rate::new(4, 16);
+/// Delegates of one founder with a share of their own.
+pub const MAX_BRANCHES: usize = 32;
 /// How often blocked subscribers are looked at for age.
 pub const EGRESS_TICK: Duration = Duration::from_millis(50);
 /// How often rooms are looked at for what has run out.

@@ -79,6 +79,9 @@ pub(crate) struct Member {
     control: Bucket,
     subscribing: Bucket,
     pub(crate) commits: Bucket,
+    /// Entries with a host's word.
+    pub(crate) reserved: Bucket,
+    pub(crate) stamps: Bucket,
     /// Tracks that it subscribes to.
     pub(crate) subscriptions: BTreeSet<Alias>,
 }
@@ -159,6 +162,8 @@ pub(crate) struct Relay {
     jobs: BTreeMap<StoreKey, Job>,
     next_store: u64,
     dials: VecDeque<Dial>,
+    /// Rooms whose next entry has to wait, and until when.
+    pub(crate) paces: BTreeMap<RoomId, Duration>,
     tick: Option<Duration>,
     stopping: bool,
 }
@@ -196,6 +201,7 @@ impl Relay {
             jobs: BTreeMap::new(),
             next_store: 0,
             dials: VecDeque::new(),
+            paces: BTreeMap::new(),
             tick: None,
             stopping: false,
         };
@@ -319,6 +325,8 @@ impl Relay {
             control: Bucket::new(),
             subscribing: Bucket::new(),
             commits: Bucket::new(),
+            reserved: Bucket::new(),
+            stamps: Bucket::new(),
             subscriptions: BTreeSet::new(),
         };
         self.members.insert(session, member);
@@ -421,7 +429,8 @@ impl Relay {
             (Request::Present(_), None) => {
                 cx.close(asker.session, Code::VIOLATION, "only relays show capabilities: attach instead");
             }
-            (Request::Decline(_) | Request::Stamp(_), _) => cx.refuse_proof(asker, Code::UNSUPPORTED),
+            (Request::Decline(decline), _) => self.on_decline(cx, asker, decline),
+            (Request::Stamp(stamp), _) => self.on_stamp(cx, asker, stamp),
             (Request::Attach(_) | Request::Renew(_), Some(_)) => {
                 cx.close(asker.session, Code::VIOLATION, "only clients attach: show a capability instead");
             }
@@ -556,6 +565,11 @@ impl Relay {
             self.turns.pop_first();
             self.on_turn(cx, room);
         }
+        let due: Vec<_> = self.paces.iter().filter(|(_, at)| **at <= now.mono).map(|(room, _)| *room).collect();
+        for room in due {
+            self.paces.remove(&room);
+            self.write_next(cx, room);
+        }
         if self.rooms.is_empty() {
             self.tick = None;
         } else if self.tick.is_none_or(|at| at <= now.mono) {
@@ -573,7 +587,8 @@ impl Relay {
         }
         let tick = if self.rooms.is_empty() { None } else { Some(self.tick.unwrap_or_default()) };
         let turn = self.turns.first().map(|(at, _)| *at);
-        earliest([tick, turn, self.links.next_timeout(), self.retries.first().map(|(at, ..)| *at)])
+        let pace = self.paces.values().min().copied();
+        earliest([tick, turn, pace, self.links.next_timeout(), self.retries.first().map(|(at, ..)| *at)])
     }
 
     pub(crate) fn next_dial(&mut self) -> Option<Dial> {

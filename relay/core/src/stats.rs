@@ -142,6 +142,30 @@ counters! {
 }
 
 counters! {
+    /// What became of hosts' words that came with entries.
+    pub struct Reserves {
+        /// Valid: the entry had a share of its own.
+        valid,
+        /// Forged, expired or revoked.
+        invalid,
+        /// The head was held for a host.
+        held,
+        /// Entries of others refused because of that.
+        refused,
+    }
+}
+
+counters! {
+    /// What became of stamps asked for.
+    pub struct Stamps {
+        /// Given.
+        given,
+        /// Too many, or from somebody who is not in the room.
+        refused,
+    }
+}
+
+counters! {
     /// What became of join requests at the hubs here.
     pub struct Joins {
         /// Put on the requests track.
@@ -150,8 +174,12 @@ counters! {
         resumed,
         /// Answered by an entry.
         served,
+        /// Answered by a host's refusal.
+        declined,
         /// Nobody answered in time.
         unanswered,
+        /// Gave way to requests from elsewhere.
+        crowded,
         /// Not let on the requests track.
         refused,
     }
@@ -203,6 +231,8 @@ limits! {
     Control = "control_rate",
     /// Entries of a session.
     SessionCommits = "session_commits_rate",
+    /// Stamps of a session or in a room.
+    Stamps = "stamps_rate",
     /// Entries of a room.
     RoomCommits = "room_commits_rate",
     /// Objects or their bytes from a publisher.
@@ -298,6 +328,10 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Entries offered.
     pub appends: Appends,
+    /// Hosts' words that came with entries.
+    pub reserves: Reserves,
+    /// Stamps.
+    pub stamps: Stamps,
     /// Join requests.
     pub joins: Joins,
     /// Times that a room's keys changed, as far as this relay took part in it.
@@ -362,6 +396,8 @@ impl Default for Stats {
             links: vec![rest],
             dropped: Dropped::default(),
             appends: Appends::default(),
+            reserves: Reserves::default(),
+            stamps: Stamps::default(),
             joins: Joins::default(),
             generations: 0,
             cut: PerKind::default(),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Where a request has to go.
-enum Target {
+pub(super) enum Target {
     Here,
     There(RelayId),
     /// A relay asked us to pass on what it should ask itself.
@@ -29,7 +29,7 @@ enum Target {
 }
 
 impl Relay {
-    fn target(&self, asker: Asker, via: Option<&Via>) -> Target {
+    pub(super) fn target(&self, asker: Asker, via: Option<&Via>) -> Target {
         match via.map(|via| self.meant(via.relay)) {
             None => Target::Here,
             Some(relay) if relay == self.id => Target::Here,
@@ -49,7 +49,7 @@ impl Relay {
         known.find(|known| known.as_bytes().starts_with(half)).unwrap_or(relay)
     }
 
-    fn refuse_passing_on(cx: &mut Cx<'_>, asker: Asker) {
+    pub(super) fn refuse_passing_on(cx: &mut Cx<'_>, asker: Asker) {
         cx.refuse(asker, Code::UNSUPPORTED, "relays pass on what clients ask, nothing else: ask that relay itself");
     }
 
@@ -118,9 +118,14 @@ impl Relay {
 
     /// An entry for a room's log.
     pub(crate) fn on_append(&mut self, cx: &mut Cx<'_>, asker: Asker, mut append: Append) {
-        let rate = self.limits.session_commits;
+        let limits = &self.limits;
         let Some(member) = self.members.get_mut(&asker.session) else { return };
-        if member.link().is_none() && !member.commits.take(cx.now.mono, rate, 1) {
+        // Whether a host's word holds is the hub's to say; here it only counts apart.
+        let within = match append.reserve {
+            Some(_) => member.reserved.take(cx.now.mono, limits.host_commits, 1),
+            None => member.commits.take(cx.now.mono, limits.session_commits, 1),
+        };
+        if member.link().is_none() && !within {
             cx.stats.appends.rate += 1;
             return cx.refuse_limit(asker, Limit::SessionCommits, Code::RATE, "too many entries from you: wait a second");
         }

@@ -5,14 +5,16 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use conclave_federation::{
     id::{Alias, Instance, RoomId, TrackId},
+    io::SessionKey,
     limits::{JOIN_DEADLINE, MAX_LOG_BYTES},
     log::{Log, Position},
+    proof::Label,
     record::RoomRecord,
     track::Class,
     wire::{
         Blob, Wire,
         code::Code,
-        message::{Admitted, Answer, Append, Entry, EntryKind, HubHead, Join, Refusal, Resolved},
+        message::{Admitted, Answer, Append, Entry, EntryHeader, EntryKind, HubHead, Join, Refusal, Resolved},
         object::{Knock, ObjectHeader},
     },
 };
@@ -20,12 +22,13 @@ use conclave_federation::{
 use super::{
     Job, Room, Side,
     directory::{Listings, Writer},
-    joins::{Asked, Mailbox},
+    fairness::{self, Branch, Crowded, Next, Turn, Turns},
+    joins::{Asked, Mailbox, Place},
 };
 use crate::{
     admit::{self, Bucket},
     between::ToShard,
-    limits::{LOG_LIFE, LOST_GRACE, STORE_PAUSE},
+    limits::{HOLD_REACH, LOG_LIFE, LOST_GRACE, LOST_PAUSE, LOST_PAUSE_OF_LINK, STORE_PAUSE},
     node::{Restored, StoreFailed, StoredEntry, Write},
     relay::{Asker, Cx, Relay},
     stats::Limit,
@@ -42,17 +45,10 @@ struct Tracks {
     directory: Writer,
 }
 
-/// What waits for its turn at the store.
-#[derive(Debug)]
-enum Work {
-    Append(Asker, Box<Append>),
-    Record(Asker, Box<RoomRecord>),
-}
-
 /// What the store is writing.
 #[derive(Debug)]
 enum Writing {
-    Append(Asker, Box<Append>, Box<Entry>),
+    Append(Turn, Box<Entry>),
     Record(Asker, Box<RoomRecord>),
 }
 
@@ -65,9 +61,12 @@ pub(crate) struct Hub {
     last: Option<HubHead>,
     tracks: Option<Tracks>,
     mailbox: Mailbox,
-    commits: Bucket,
     writing: Option<Writing>,
-    waiting: VecDeque<Work>,
+    /// Entries that wait for their turn.
+    turns: Turns,
+    /// Records that wait for the store.
+    records: VecDeque<(Asker, Box<RoomRecord>)>,
+    pub(crate) stamps: Bucket,
     /// The store failed: no entries until then.
     paused: Option<(Duration, String)>,
     /// A call that has just begun, or somebody who was lost and may come back: occupied until then.
@@ -86,9 +85,10 @@ impl Hub {
             last: None,
             tracks: None,
             mailbox: Mailbox::default(),
-            commits: Bucket::new(),
             writing: None,
-            waiting: VecDeque::new(),
+            turns: Turns::new(),
+            records: VecDeque::new(),
+            stamps: Bucket::new(),
             paused: None,
             begun: None,
             ending: None,
@@ -116,6 +116,21 @@ impl Hub {
     /// Where changes of the directory are said.
     pub(crate) fn directory(&mut self) -> Option<&mut Writer> {
         self.tracks.as_mut().map(|tracks| &mut tracks.directory)
+    }
+
+    /// Join requests.
+    pub(super) fn mailbox(&mut self) -> &mut Mailbox {
+        &mut self.mailbox
+    }
+
+    /// Whether a host's word from there is worth the work of checking it.
+    pub(super) fn may_check_word(&mut self, now: Duration, source: SessionKey) -> bool {
+        self.turns.may_check(now, source)
+    }
+
+    /// Where a join request stands on the requests track.
+    pub(super) fn place_of_request(&self, object: u64) -> Option<Place> {
+        self.tracks.as_ref().map(|tracks| Place { alias: tracks.requests, group: tracks.requests_group, object })
     }
 
     fn is_held(&self, now: Duration) -> bool {
@@ -263,12 +278,9 @@ impl Relay {
             cx.stats.appends.refused += 1;
             return cx.refuse_proof(asker, Code::NOT_ATTACHED);
         }
-        let limits = &self.limits;
+        let record = room.record.clone();
+        let is_stale = is_stale(cx, room, &append.header);
         let Some(hub) = room.hub_mut() else { return cx.refuse_proof(asker, Code::UNKNOWN_ROOM) };
-        if !hub.commits.take(cx.now.mono, limits.room_commits, 1) {
-            cx.stats.appends.rate += 1;
-            return cx.refuse_limit(asker, Limit::RoomCommits, Code::RATE, "too many entries for this room: wait a second");
-        }
         // The same entry once more: its answer was lost on the way.
         if let Some(last) = &hub.last
             && (last.instance, last.seq) == (append.header.instance, append.header.seq)
@@ -276,59 +288,144 @@ impl Relay {
         {
             return cx.answer(asker, Answer::Appended(last.clone()));
         }
-        self.enqueue(cx, asker, append.header.room, Work::Append(asker, append));
+        let branch = match &append.reserve {
+            Some(word) if hub.turns.may_check(cx.now.mono, asker.session) => {
+                if !word.verify(Label::Reserve, &append.header.encode(), &record, cx.now.unix_ms) {
+                    cx.stats.reserves.invalid += 1;
+                    cx.stats.appends.invalid += 1;
+                    return cx.refuse(
+                        asker,
+                        Code::BAD_PROOF,
+                        "the word is not that of a host of this room: ask for the current link",
+                    );
+                }
+                cx.stats.reserves.valid += 1;
+                Some(fairness::branch(word, &record))
+            }
+            _ => None,
+        };
+        let (id, header) = (append.header.room, &append.header);
+        if is_stale && hub.writing.is_none() && hub.turns.is_empty() {
+            // Plain to see: it costs nobody a turn.
+            let near = hub.log.as_ref().is_some_and(|log| header.seq.abs_diff(log.position().seq) <= HOLD_REACH);
+            return self.refuse_conflict(cx, id, asker, branch.filter(|_| near));
+        }
+        let turn = Turn { asker, append, branch };
+        match hub.turns.offer(cx.now.mono, &self.limits, turn) {
+            Ok(None) => {}
+            Ok(Some(gives_way)) => {
+                cx.stats.appends.rate += 1;
+                cx.refuse_limit(
+                    gives_way.asker,
+                    Limit::WaitingAppends,
+                    Code::RATE,
+                    "too many entries of yours wait: wait a second",
+                );
+            }
+            Err(Crowded::Lane) => {
+                cx.stats.appends.rate += 1;
+                return cx.refuse_limit(asker, Limit::RoomCommits, Code::RATE, "too many entries for this room: wait a second");
+            }
+            Err(Crowded::Room) => {
+                cx.stats.appends.refused += 1;
+                return cx.refuse_limit(
+                    asker,
+                    Limit::WaitingAppends,
+                    Code::FULL,
+                    "the room's log has too much to write: try again",
+                );
+            }
+            Err(Crowded::Held) => return Self::refuse_held(cx, asker),
+        }
+        self.write_next(cx, id);
+    }
+
+    fn refuse_held(cx: &mut Cx<'_>, asker: Asker) {
+        cx.stats.reserves.refused += 1;
+        cx.stats.appends.rate += 1;
+        cx.refuse(asker, Code::RATE, "a host is changing the room: try again in two seconds");
+    }
+
+    /// Another entry was first.
+    fn refuse_conflict(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, branch: Option<Branch>) {
+        cx.stats.appends.conflict += 1;
+        cx.refuse(asker, Code::CONFLICT, "another entry was first: read the log and try again");
+        let link = self.members.get(&asker.session).and_then(crate::relay::Member::link);
+        let pause = if link.is_some() { LOST_PAUSE_OF_LINK } else { LOST_PAUSE };
+        if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut)
+            && hub.turns.on_conflict(cx.now.mono, asker.session, branch, pause)
+        {
+            cx.stats.reserves.held += 1;
+            tracing::debug!(room = id.short(), "head held for a host");
+        }
     }
 
     /// A newer record is offered for a room ordered here.
     pub(crate) fn offer_record(&mut self, cx: &mut Cx<'_>, asker: Asker, record: RoomRecord) {
         let id = record.room;
-        self.enqueue(cx, asker, id, Work::Record(asker, Box::new(record)));
-    }
-
-    fn enqueue(&mut self, cx: &mut Cx<'_>, asker: Asker, id: RoomId, work: Work) {
         let max = self.limits.waiting_appends;
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else {
             return cx.refuse_proof(asker, Code::UNKNOWN_ROOM);
         };
-        if hub.waiting.len() >= max {
-            cx.stats.appends.refused += 1;
-            return cx.refuse_limit(asker, Limit::WaitingAppends, Code::FULL, "the room's log has too much to write: try again");
+        if hub.records.len() >= max {
+            return cx.refuse_limit(asker, Limit::WaitingAppends, Code::FULL, "too many ask for the same: try again");
         }
-        hub.waiting.push_back(work);
+        hub.records.push_back((asker, Box::new(record)));
         self.write_next(cx, id);
     }
 
     /// Gives the store the next piece of work that is still right, unless it is busy with this room.
-    fn write_next(&mut self, cx: &mut Cx<'_>, id: RoomId) {
+    pub(crate) fn write_next(&mut self, cx: &mut Cx<'_>, id: RoomId) {
         loop {
+            let limits = &self.limits;
             let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
             if hub.writing.is_some() {
                 return;
             }
-            let Some(work) = hub.waiting.pop_front() else { return };
-            if let Some((until, words)) = &hub.paused {
-                if *until > cx.now.mono {
-                    let words = words.clone();
-                    let (Work::Append(asker, _) | Work::Record(asker, _)) = work;
-                    cx.stats.appends.store += 1;
-                    cx.refuse(asker, Code::STORE, &words);
-                    continue;
-                }
+            let paused = hub.paused.as_ref().filter(|(until, _)| *until > cx.now.mono).map(|(_, words)| words.clone());
+            if paused.is_none() {
                 hub.paused = None;
             }
-            match work {
-                Work::Append(asker, append) => self.write_append(cx, id, asker, append),
-                Work::Record(asker, record) => self.write_record(cx, id, asker, record),
+            if let Some((asker, record)) = hub.records.pop_front() {
+                match paused {
+                    Some(words) => Self::refuse_unkept(cx, asker, &words),
+                    None => self.write_record(cx, id, asker, record),
+                }
+                continue;
+            }
+            let place = hub.log.as_ref().filter(|log| !log.is_ended()).map(|log| (log.instance(), log.position()));
+            let is_stale = |append: &Append| {
+                let (header, place) = (&append.header, place.filter(|_| append.header.kind != EntryKind::Genesis));
+                place.is_some_and(|(instance, position)| instance == header.instance && position.advance(header).is_err())
+            };
+            match (hub.turns.next(cx.now.mono, limits, is_stale), paused) {
+                (Next::Entry(turn) | Next::Refuse(turn) | Next::Stale(turn), Some(words)) => {
+                    Self::refuse_unkept(cx, turn.asker, &words)
+                }
+                (Next::Entry(turn), None) => self.write_append(cx, id, turn),
+                (Next::Refuse(turn), None) => Self::refuse_held(cx, turn.asker),
+                (Next::Stale(turn), None) => self.refuse_conflict(cx, id, turn.asker, None),
+                (Next::Wait(at), _) => {
+                    self.paces.insert(id, at);
+                    return;
+                }
+                (Next::Idle, _) => return,
             }
         }
     }
 
-    fn write_append(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, append: Box<Append>) {
+    fn refuse_unkept(cx: &mut Cx<'_>, asker: Asker, words: &str) {
+        cx.stats.appends.store += 1;
+        cx.refuse(asker, Code::STORE, words);
+    }
+
+    fn write_append(&mut self, cx: &mut Cx<'_>, id: RoomId, turn: Turn) {
+        let Turn { asker, ref append, branch } = turn;
         let Some(room) = self.rooms.get(&id) else { return };
         let full = usize::try_from(cx.stats.retained).unwrap_or(usize::MAX) > self.limits.retained_total;
-        if let Err(code) = check(cx, room, &append).and(if full { Err(Code::FULL) } else { Ok(()) }) {
+        if let Err(code) = check(cx, room, append).and(if full { Err(Code::FULL) } else { Ok(()) }) {
             match code {
-                Code::CONFLICT => cx.stats.appends.conflict += 1,
+                Code::CONFLICT => return self.refuse_conflict(cx, id, asker, branch),
                 Code::FULL => {
                     cx.stats.appends.refused += 1;
                     cx.stats.hit(Limit::Log);
@@ -336,7 +433,6 @@ impl Relay {
                 _ => cx.stats.appends.invalid += 1,
             }
             let words = match code {
-                Code::CONFLICT => "another entry was first: read the log and try again",
                 Code::FULL => "the log of this call is full: leave and begin a new call",
                 code => admit::words(code),
             };
@@ -355,7 +451,7 @@ impl Relay {
         let welcome = append.welcome.bytes().clone();
         let stored = StoredEntry { entry: entry.clone(), welcome, call: append.call.clone() };
         if let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) {
-            hub.writing = Some(Writing::Append(asker, append, Box::new(entry)));
+            hub.writing = Some(Writing::Append(turn, Box::new(entry)));
         }
         self.store(Write::Append { room: id, instance, seq, entry: stored }, Job::Room(id));
     }
@@ -392,7 +488,7 @@ impl Relay {
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
         match (writing, result) {
             (None, _) => {}
-            (Some(Writing::Append(asker, append, entry)), Ok(())) => self.on_durable(cx, id, asker, &append, &entry),
+            (Some(Writing::Append(turn, entry)), Ok(())) => self.on_durable(cx, id, &turn, &entry),
             (Some(Writing::Record(asker, record)), Ok(())) => {
                 // Nobody is in: who was may read the log as it is.
                 let last = self.rooms.get(&id).and_then(Room::hub).and_then(|hub| hub.log.as_ref());
@@ -401,7 +497,7 @@ impl Relay {
                 self.tell_record(cx, id);
                 cx.answer(asker, Answer::Done(()));
             }
-            (Some(Writing::Append(asker, ..) | Writing::Record(asker, _)), Err(failed)) => {
+            (Some(Writing::Append(Turn { asker, .. }, _) | Writing::Record(asker, _)), Err(failed)) => {
                 let words = format!("the hub could not keep this: {}", failed.words);
                 hub.paused = Some((cx.now.mono + STORE_PAUSE, words.clone()));
                 cx.stats.appends.store += 1;
@@ -422,7 +518,7 @@ impl Relay {
     ) {
         let asker = match writing {
             None => return,
-            Some(Writing::Append(asker, append, _)) => {
+            Some(Writing::Append(Turn { asker, append, .. }, _)) => {
                 if is_durable {
                     self.drop_written(id, append.header.kind, append.header.instance);
                     if let (Some(room), Some(record)) = (self.rooms.get_mut(&id), append.record) {
@@ -445,12 +541,15 @@ impl Relay {
     pub(crate) fn refuse_waiting(&mut self, cx: &mut Cx<'_>, id: RoomId) {
         let Some(refusal) = self.refusal_of_closed(cx, id) else { return };
         let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
-        for Work::Append(asker, _) | Work::Record(asker, _) in std::mem::take(&mut hub.waiting) {
+        let entries = hub.turns.drain().into_iter().map(|turn| turn.asker);
+        for asker in std::mem::take(&mut hub.records).into_iter().map(|(asker, _)| asker).chain(entries) {
             cx.answer(asker, Answer::Refused(refusal.clone()));
         }
     }
 
-    fn on_durable(&mut self, cx: &mut Cx<'_>, id: RoomId, asker: Asker, append: &Append, entry: &Entry) {
+    fn on_durable(&mut self, cx: &mut Cx<'_>, id: RoomId, turn: &Turn, entry: &Entry) {
+        let Turn { asker, append, branch } = turn;
+        let asker = *asker;
         let header = &append.header;
         if header.kind == EntryKind::Genesis {
             let Some(room) = self.rooms.get(&id) else { return };
@@ -476,6 +575,7 @@ impl Relay {
             return cx.refuse(asker, Code::CONFLICT, "another entry was first: read the log and try again");
         }
         hub.last = Some(entry.head.clone());
+        hub.turns.on_accepted(cx.now.mono, asker.session, *branch);
         cx.stats.appends.accepted += 1;
         cx.answer(asker, Answer::Appended(entry.head.clone()));
         let Some(tracks) = &hub.tracks else { return };
@@ -528,12 +628,19 @@ impl Relay {
         }
         let Some(tracks) = &hub.tracks else { return };
         match hub.mailbox.ask(cx.now.mono, join, is_retired, asker) {
-            Asked::New(place) => {
+            Asked::New(place, gives_way) => {
                 cx.stats.joins.asked += 1;
                 let knock = Knock { id: join.id, generation: join.generation, body: join.body.clone() };
-                let alias = tracks.requests;
-                let header = ObjectHeader { alias, group: tracks.requests_group, object: place, layer: 0, flags: 0, priority: 0 };
+                let (alias, group) = (tracks.requests, tracks.requests_group);
+                let header = ObjectHeader { alias, group, object: place, layer: 0, flags: 0, priority: 0 };
                 cx.down.push_back(ToShard::Originate { alias, header, payload: knock.encode() });
+                if let Some((joiner, object)) = gives_way {
+                    cx.stats.joins.crowded += 1;
+                    cx.down.push_back(ToShard::Forget { alias, group, object });
+                    self.release_join(joiner.session);
+                    let words = "too many people ask to be let in from where you are: try again in a minute";
+                    cx.refuse_limit(joiner, Limit::PendingJoins, Code::FULL, words);
+                }
             }
             Asked::Resumed(earlier) => {
                 cx.stats.joins.resumed += 1;
@@ -551,6 +658,11 @@ impl Relay {
                 cx.stats.joins.refused += 1;
                 self.release_join(asker.session);
                 cx.refuse(asker, Code::EXISTS, "the id of the request is in use: draw another one");
+            }
+            Asked::Declined(note) => {
+                cx.stats.joins.resumed += 1;
+                self.release_join(asker.session);
+                cx.answer(asker, Answer::Declined(note));
             }
             Asked::Full => {
                 cx.stats.joins.refused += 1;
@@ -581,6 +693,7 @@ impl Relay {
             tracks.directory.snapshot(cx, listings);
         }
         let place = hub.tracks.as_ref().map(|tracks| (tracks.requests, tracks.requests_group));
+        hub.turns.sweep(cx.now.mono);
         let unanswered = hub.mailbox.expire(cx.now.mono);
         if occupied || hub.log.is_none() {
             hub.empty = None;
@@ -611,6 +724,15 @@ impl Relay {
             self.rooms.remove(&id);
         }
     }
+}
+
+/// Whether it is plain from the header that another entry was first.
+fn is_stale(cx: &Cx<'_>, room: &Room, header: &EntryHeader) -> bool {
+    if header.kind == EntryKind::Genesis {
+        return header.instance <= room.instance || (header.instance == room.instance.next() && room.is_occupied(cx));
+    }
+    let log = room.hub().and_then(|hub| hub.log.as_ref()).filter(|log| log.instance() == header.instance);
+    log.is_some_and(|log| !log.is_ended() && log.position().advance(header).is_err())
 }
 
 /// Whether an entry may be the next one of the room's log, or begin its next call.

@@ -1,13 +1,16 @@
 //! A room here: who is attached, which relays have shown a capability for it, what is published in it.
 
 pub(crate) mod closed;
+mod decline;
 pub(crate) mod directory;
 mod ending;
+mod fairness;
 mod follower;
 pub(crate) mod generation;
 pub(crate) mod hub;
 mod joins;
 pub(crate) mod records;
+mod stamp;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

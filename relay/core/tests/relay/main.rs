@@ -3,7 +3,9 @@
 mod bounds;
 mod closing;
 mod endings;
+mod fairness;
 mod generations;
+mod hosts;
 mod links;
 mod media;
 mod room;

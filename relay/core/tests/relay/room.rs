@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use conclave_federation::{
+    host::Delegation,
     id::{Alias, Generation, Head, Instance, JoinId, RelayId, RoomId, TrackId},
     proof::{AttachClaim, Capability, HostProof, Label, Signature, SigningKey, VerifyingKey},
     record::{Hub, RoomRecord},
@@ -194,6 +195,18 @@ impl Room {
         let key = if append.header.kind == EntryKind::Genesis { &self.join } else { &self.access };
         append.signature = key.sign(Label::Append, &append.header.encode());
         append
+
+    /// The next commit with a host's word.
+    pub(crate) fn reserved(&self, body: &[u8], by: &SigningKey, chain: Vec<Delegation>) -> Append {
+        let mut append = self.commit(body, vec![]);
+        let chain = List::new(chain).unwrap();
+        append.reserve = Some(HostProof::sign(Label::Reserve, &append.header.encode(), by, chain));
+        append
+    }
+
+    /// The founder makes somebody a host.
+    pub(crate) fn delegate(&self, host: &SigningKey, expires: u64) -> Delegation {
+        Delegation::issue(&self.founder, self.id, host.verifying_key(), expires)
     }
 
     /// The log has moved on.

@@ -296,11 +296,19 @@ fn appends_that_wait_are_bounded_and_checked_again_in_their_turn() {
         .collect();
     let (by, tag) = tags[9];
     let Some(Answer::Refused(refusal)) = world.answer(by, tag) else { panic!("refused") };
-    assert_eq!(refusal.code, Code::FULL);
-    assert_eq!(world.stats(0).hits(Limit::WaitingAppends), 1);
+    assert_eq!(refusal.code, Code::RATE, "four of each wait, and one is being written");
+    assert_eq!(world.stats(0).hits(Limit::RoomCommits), 1);
+    // Whoever has fewer is not kept out by those who have many.
+    let third = world.member(0, &room);
+    let late = world.begin(third, Request::Append(room.commit(&[10], vec![])));
+    assert!(world.answer(third, late).is_none());
+    let gave_way: Vec<_> = tags[1..9].iter().filter(|(by, tag)| world.clients[*by].answers.contains_key(tag)).copied().collect();
+    assert_eq!((gave_way.len(), world.stats(0).hits(Limit::WaitingAppends)), (1, 1));
+    let Some(Answer::Refused(refusal)) = world.answer(gave_way[0].0, gave_way[0].1) else { panic!("refused") };
+    assert_eq!(refusal.code, Code::RATE);
     world.confirm_next(Ok(()));
     appended(world.answer(tags[0].0, tags[0].1).expect("the first wins"));
-    for (by, tag) in &tags[1..9] {
+    for (by, tag) in tags[1..9].iter().filter(|tag| !gave_way.contains(tag)).chain([&(third, late)]) {
         let Some(Answer::Refused(refusal)) = world.answer(*by, *tag) else { panic!("refused") };
         assert_eq!(refusal.code, Code::CONFLICT);
     }
@@ -392,9 +400,17 @@ fn joins_are_checked_and_bounded() {
         let tag = world.begin(other, Request::Join(room.knock(id, b"x", time)));
         assert!(world.answer(other, tag).is_none());
     }
+    // Who asks often gives way to those who ask for the first time, until all have one.
+    for id in 200..203 {
+        let other = world.client(0);
+        let tag = world.begin(other, Request::Join(room.knock(id, b"x", time)));
+        assert!(world.answer(other, tag).is_none(), "{id}");
+        let refused = world.clients[joiner].answers.values().filter(|answer| matches!(answer, Answer::Refused(_))).count();
+        assert_eq!(refused, usize::from(id - 199));
+    }
     let last = world.client(0);
-    assert_eq!(world.refused(last, Request::Join(room.knock(200, b"x", time))), Code::FULL);
-    assert_eq!(world.stats(0).hits(Limit::PendingJoins), 1);
+    assert_eq!(world.refused(last, Request::Join(room.knock(210, b"x", time))), Code::FULL);
+    assert_eq!((world.stats(0).hits(Limit::PendingJoins), world.stats(0).joins.crowded), (4, 3));
 }
 
 #[test]
