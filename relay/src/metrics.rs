@@ -198,6 +198,16 @@ fn rooms(out: &mut Families, stats: &Stats) {
         "Entries offered to the logs ordered here, by what became of them.",
         results(stats.appends.all()),
     );
+    out.counters(
+        "log_reserves_total",
+        "Hosts' words that came with entries, by what became of them; held: the log waited for a host, refused: others meanwhile.",
+        results(stats.reserves.all()),
+    );
+    out.counters(
+        "stamps_total",
+        "Stamps for reports asked of the hubs here, by what became of them.",
+        results(stats.stamps.all()),
+    );
     out.counters("joins_total", "Join requests at the hubs here, by what became of them.", results(stats.joins.all()));
 }
 

@@ -177,6 +177,12 @@ limits! {
     session_commits: Rate,
     /// Entries offered to one room.
     room_commits: Rate,
+    /// Entries with a host's word offered to one room, for each of the founder's delegates and for the founder.
+    host_commits: Rate,
+    /// Stamps for reports, of one client session.
+    stamps: Rate,
+    /// Stamps for reports in one room.
+    room_stamps: Rate,
     /// Bytes one client session sends.
     ingress_bytes: Rate,
     /// Objects one client session sends.
