@@ -378,7 +378,9 @@ impl Relay {
     pub(crate) fn write_next(&mut self, cx: &mut Cx<'_>, id: RoomId) {
         loop {
             let limits = &self.limits;
-            let Some(hub) = self.rooms.get_mut(&id).and_then(Room::hub_mut) else { return };
+            let Some(room) = self.rooms.get_mut(&id) else { return };
+            let generation = room.record.generation;
+            let Some(hub) = room.hub_mut() else { return };
             if hub.writing.is_some() {
                 return;
             }
@@ -395,7 +397,8 @@ impl Relay {
             }
             let place = hub.log.as_ref().filter(|log| !log.is_ended()).map(|log| (log.instance(), log.position()));
             let is_stale = |append: &Append| {
-                let (header, place) = (&append.header, place.filter(|_| append.header.kind != EntryKind::Genesis));
+                let header = &append.header;
+                let place = place.filter(|_| header.kind != EntryKind::Genesis && header.generation == generation);
                 place.is_some_and(|(instance, position)| instance == header.instance && position.advance(header).is_err())
             };
             match (hub.turns.next(cx.now.mono, limits, is_stale), paused) {
@@ -728,6 +731,10 @@ impl Relay {
 
 /// Whether it is plain from the header that another entry was first.
 fn is_stale(cx: &Cx<'_>, room: &Room, header: &EntryHeader) -> bool {
+    if header.generation != room.record.generation {
+        // That is worse, and said in its turn.
+        return false;
+    }
     if header.kind == EntryKind::Genesis {
         return header.instance <= room.instance || (header.instance == room.instance.next() && room.is_occupied(cx));
     }

@@ -195,6 +195,7 @@ impl Room {
         let key = if append.header.kind == EntryKind::Genesis { &self.join } else { &self.access };
         append.signature = key.sign(Label::Append, &append.header.encode());
         append
+    }
 
     /// The next commit with a host's word.
     pub(crate) fn reserved(&self, body: &[u8], by: &SigningKey, chain: Vec<Delegation>) -> Append {
