@@ -1,7 +1,7 @@
 //! Recognising somebody again: tags that only two people can make and read, from a secret that they have kept since they compared
 //! codes. No account, no directory; to everybody else they are random bytes.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use conclave_federation::{proof::VerifyingKey, wire::List};
 use rand_chacha::ChaCha20Rng;
@@ -89,9 +89,6 @@ impl Tags {
         known.iter().take(Acquaintance::MOST).position(|secret| self.tags.contains(&secret.tag(authenticator, sender)))
     }
 }
-
-/// Who was recognised: place in the list that the application gave, by leaf key.
-pub(crate) type Recognised = BTreeMap<VerifyingKey, u16>;
 
 #[cfg(test)]
 mod tests {

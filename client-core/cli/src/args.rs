@@ -19,6 +19,18 @@ pub(crate) enum Command {
     Create(Create),
     /// Enter the room of a link.
     Join(Join),
+    /// Look at evidence, without a room.
+    #[command(subcommand)]
+    Proof(Proof),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Proof {
+    /// Whether a relay told two histories: the file holds the bytes or the digits that a participant was shown.
+    Verify {
+        /// The proof.
+        file: PathBuf,
+    },
 }
 
 #[derive(Group, Debug)]
@@ -60,6 +72,9 @@ pub(crate) struct Call {
     /// Record everybody else into this folder, one file for each track.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
+    /// Recognise the people in this file, and add to it those with whom codes are compared. It holds secrets.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known: Option<PathBuf>,
     /// Say this right after joining. May be repeated.
     #[arg(long, value_name = "TEXT")]
     pub(crate) chat: Vec<String>,
@@ -80,6 +95,7 @@ impl Args {
         match &self.command {
             Command::Create(create) => create.call.json,
             Command::Join(join) => join.call.json,
+            Command::Proof(_) => false,
         }
     }
 }
@@ -95,10 +111,14 @@ pub(crate) enum Way {
 
 impl Command {
     /// How to come in, and what to do then.
-    pub(crate) fn split(self) -> (Way, Call) {
+    ///
+    /// # Errors
+    /// With what is to be looked at instead of a room.
+    pub(crate) fn split(self) -> Result<(Way, Call), Proof> {
         match self {
-            Self::Create(Create { relay, title, call }) => (Way::Create { relay, title }, call),
-            Self::Join(Join { link, relay, call }) => (Way::Join { link, relay }, call),
+            Self::Create(Create { relay, title, call }) => Ok((Way::Create { relay, title }, call)),
+            Self::Join(Join { link, relay, call }) => Ok((Way::Join { link, relay }, call)),
+            Self::Proof(proof) => Err(proof),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! One call: what comes from the room, the files, the keyboard and the clock, and what is said of it.
 
-use std::{collections::BTreeMap, future, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future,
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use conclave::{
     ConnectionState, CreateOptions, Ended, Event, InFrame, Observer, Options, Participant, ParticipantId, RemoteTrack, Room,
@@ -16,8 +22,9 @@ use crate::{
     Watch,
     args::{self, Args, Way},
     exit::{Exit, Failure},
-    keyboard,
+    keyboard, known,
     output::Output,
+    proof,
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
     said::{
@@ -26,6 +33,7 @@ use crate::{
     },
     stop::Stop,
     tally::{Tally, millis},
+    typed::{self, NotDone, Typed},
 };
 
 /// How often totals are told, and losses together.
@@ -39,7 +47,14 @@ pub(crate) async fn run<O>(args: Args, watch: Watch<O>, out: &mut Output) -> Res
 where
     O: Observer + Send + 'static,
 {
-    let (way, call) = args.command.split();
+    let (way, call) = match args.command.split() {
+        Ok(split) => split,
+        Err(args::Proof::Verify { file }) => {
+            // Standard output that nobody reads changes nothing of what was found.
+            let _ = writeln!(io::stdout(), "{}", proof::verify(&file)?);
+            return Ok(());
+        }
+    };
     let ended = attempt(way, call, watch, out).await;
     let reason = match &ended {
         Ok(()) => "left".to_owned(),
@@ -62,10 +77,13 @@ where
     let players = players.map_err(|_| Failure::new(Exit::NoInput, "a media file could not be read: try another one"))??;
     let mut stop = Stop::new().map_err(|error| Failure::new(Exit::Runtime, format!("cannot wait for Ctrl-C: {error}")))?;
 
+    let known = call.known.as_deref().map(known::read).transpose();
+    let known = known.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read who is known: {error}")))?;
+    let options = Options::named(&call.name).known(known.unwrap_or_default());
     let started = Instant::now();
     let is_new = matches!(way, Way::Create { .. });
     let room = tokio::select! {
-        room = enter(way, &call.name, watch) => room?,
+        room = enter(way, options, watch) => room?,
         () = stop.wanted() => return Ok(()),
     };
     if is_new {
@@ -77,11 +95,10 @@ where
     running.finish(ended).await
 }
 
-async fn enter<O>(way: Way, name: &str, watch: Watch<O>) -> Result<Room, Failure>
+async fn enter<O>(way: Way, options: Options, watch: Watch<O>) -> Result<Room, Failure>
 where
     O: Observer + Send + 'static,
 {
-    let options = Options::named(name);
     #[cfg(feature = "audit")]
     let options = match watch.audit {
         Some(audit) => options.audited(audit),
@@ -121,6 +138,8 @@ struct Running<'a> {
     lost: BTreeMap<(ParticipantId, TrackId), u64>,
     recorder: Option<Recorder>,
     players: JoinSet<()>,
+    /// Where people are kept who are to be recognised.
+    known: Option<PathBuf>,
     /// What went wrong and did not end the call: it decides how the program ends.
     trouble: Option<Failure>,
 }
@@ -177,6 +196,7 @@ impl<'a> Running<'a> {
             lost,
             recorder,
             players,
+            known: call.known,
             trouble: None,
         };
         Ok((running, inputs))
@@ -185,6 +205,7 @@ impl<'a> Running<'a> {
     /// Until somebody wants to stop, or the room ends. `None`: it is for us to leave.
     async fn go(&mut self, mut inputs: Inputs, stop: &mut Stop) -> Option<Ended> {
         let mut first_words = std::mem::take(&mut inputs.first_words).into_iter();
+        let mut says_so = false;
         while !self.out.is_broken() {
             tokio::select! {
                 event = self.room.next_event() => match event {
@@ -192,6 +213,10 @@ impl<'a> Running<'a> {
                     Some(event) => {
                         // The first one is the whole state: then we are in, and may speak.
                         self.on_event(event);
+                        if self.recorder.is_some() && !std::mem::replace(&mut says_so, true) {
+                            // Who records says so; an error means that the room is over.
+                            let _ = self.room.say_recording(true).await;
+                        }
                         for words in first_words.by_ref() {
                             self.say_to_all(words).await;
                         }
@@ -199,7 +224,7 @@ impl<'a> Running<'a> {
                     None => return Some(Ended::Left),
                 },
                 Some(told) = inputs.told.recv() => self.on_told(told),
-                Some(words) = inputs.lines.recv() => self.say_to_all(words).await,
+                Some(line) = inputs.lines.recv() => self.on_line(&line).await,
                 Some(problem) = next(&mut inputs.problems) => self.on_problem(problem),
                 _ = inputs.ticks.tick() => self.on_tick(),
                 () = stop.wanted() => return None,
@@ -344,9 +369,13 @@ impl<'a> Running<'a> {
                 let name = self.name(participant);
                 self.out.say(&Said::CompareUnanswered { participant: participant.into(), name });
             }
-            Event::Acquaintance { participant, secret: _ } => {
+            Event::Acquaintance { participant, secret } => {
                 let name = self.name(participant);
-                self.out.say(&Said::Acquainted { participant: participant.into(), name });
+                match self.known.as_deref().map(|file| known::add(file, &secret, &name)) {
+                    None => {}
+                    Some(Ok(())) => self.out.say(&Said::Acquainted { participant: participant.into(), name }),
+                    Some(Err(error)) => self.warn(format!("{name} will not be recognised: {error}")),
+                }
             }
             Event::Hands(hands) => {
                 let names = hands.iter().map(|hand| self.name(*hand)).collect();
@@ -472,6 +501,27 @@ impl<'a> Running<'a> {
                 self.trouble.get_or_insert_with(|| Failure::new(Exit::Runtime, words));
             }
         }
+    }
+
+    async fn on_line(&mut self, line: &str) {
+        match typed::read(line) {
+            Typed::Say(words) => self.say_to_all(words).await,
+            Typed::Wrong(help) => self.warn(help.to_owned()),
+            Typed::Do(deed) => match typed::act(deed, &self.room, |who| self.find(who)).await {
+                Ok(()) | Err(NotDone::Over) => {}
+                Err(NotDone::Who(who)) => self.warn(format!("nobody, or more than one, is called {who}: use the eight digits")),
+            },
+        }
+    }
+
+    /// Somebody by their eight digits, or by a name that one of the others has alone.
+    fn find(&self, who: &str) -> Option<ParticipantId> {
+        let id = |id: &ParticipantId| format!("{:08x}", id.get());
+        if let Some(found) = self.people.keys().find(|one| id(one) == who) {
+            return Some(*found);
+        }
+        let mut named = self.people.values().filter(|one| one.name == who && !one.is_me);
+        named.next().filter(|_| named.next().is_none()).map(|one| one.id)
     }
 
     async fn say_to_all(&mut self, text: String) {

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Runtime = 1,
     /// The command line is wrong; also clap's number.
     Usage = 2,
+    /// What was to be proved is not.
+    NoProof = 65,
     /// A media file cannot be read, or is not what it says.
     NoInput = 66,
     /// The relay does not answer, or not any more.

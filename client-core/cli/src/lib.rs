@@ -3,7 +3,7 @@
 //! ```text
 //!   command line --> args --> call <--> conclave::Room
 //!                              | ^
-//!        files --> publish ----+ +---- keyboard, stop, a tick each second
+//!        files --> publish ----+ +---- keyboard (typed), stop, a tick each second
 //!                   (pace)     |
 //!                              +--> tally (histogram)  --> output: said, as JSON or as words
 //!                              +--> record: a thread of its own
@@ -21,13 +21,16 @@ mod call;
 mod exit;
 mod histogram;
 mod keyboard;
+mod known;
 mod output;
 mod pace;
+mod proof;
 mod publish;
 mod record;
 mod said;
 mod stop;
 mod tally;
+mod typed;
 mod words;
 
 use std::{ffi::OsString, io, process::ExitCode};
