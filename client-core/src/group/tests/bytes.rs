@@ -18,6 +18,11 @@ fn story(seed: u8) -> Vec<Vec<u8>> {
     world.commit(&mut first[0], &mut [&mut founder], &built);
     let built = founder.build(Work::Reap { leaves: vec![Leaf(3)], votes: Vec::new() }).expect("a commit");
     world.commit(&mut founder, &mut [&mut first[0]], &built);
+    let changes = vec![crate::group::HostChange::Name(first[0].me())];
+    let built = founder.build(Work::Hosts { changes, expires: u64::MAX }).expect("a commit");
+    world.commit(&mut founder, &mut [&mut first[0]], &built);
+    let built = first[0].build(Work::Rotate).expect("a commit");
+    world.commit(&mut first[0], &mut [&mut founder], &built);
     bytes.push(founder.encrypt_chat(b"the end").expect("a message").to_vec());
     bytes.push(first[0].leave_request(1).expect("a request").encode().to_vec());
     bytes.extend(world.hub.entries.iter().map(|entry| entry.encode().to_vec()));

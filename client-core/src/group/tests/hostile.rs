@@ -195,6 +195,37 @@ fn a_host_cannot_change_what_only_a_record_can() {
 }
 
 #[test]
+fn a_context_that_is_none_of_ours_is_skipped_even_from_a_host() {
+    let spelled = |group: &Group| group.state().encode().to_vec();
+    let junk: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |_| b"junk".to_vec(),
+        |state| [state, vec![0]].concat(),
+        |mut state| {
+            state.truncate(40);
+            state
+        },
+        // Another version of the rules.
+        |mut state| {
+            state[0] = 3;
+            state
+        },
+    ];
+    for (seed, junk) in (170..).zip(junk) {
+        let (mut world, mut groups) = call(seed, 2);
+        let bytes = junk(spelled(&groups[0]));
+        let ours = node::context_extensions(groups[0].state()).expect("extensions");
+        let required = ours.iter().next().cloned().expect("what members have to speak");
+        let state = Extension::Unknown(crate::state::ROOM_STATE, UnknownExtension(bytes));
+        let context = Extensions::from_vec(vec![required, state]).expect("extensions");
+        let entry = forge(&mut world, &mut groups[0], Forged::of(Action::Mode), |builder| {
+            builder.propose_group_context_extensions(context).expect("a proposal")
+        });
+        let mut others = groups.split_off(1);
+        assert_eq!(all_skip(&mut world, &mut others, &entry), Skip::Policy(Refusal::State));
+    }
+}
+
+#[test]
 fn a_guest_cannot_make_itself_a_host() {
     let (mut world, mut groups) = call(64, 3);
     let key = groups[3].my_key();
@@ -445,6 +476,34 @@ proptest! {
             let skipped = matches!(outcome, Outcome::Skipped { .. });
             prop_assert!(skipped, "{:?}", outcome);
             prop_assert_eq!(outcome, &outcomes[0]);
+        }
+    }
+
+    /// An eviction whose record was changed on its way, with a hub that says yes to it: skipped, by all alike.
+    #[test]
+    fn a_record_with_a_byte_changed_is_skipped(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let (mut world, mut groups) = call(79, 2);
+        let built = groups[0].build(Work::Evict(vec![Leaf(2)])).expect("a commit");
+        groups[0].discard();
+        let mut append = built.append;
+        let mut bytes = append.record.as_ref().expect("a record").encode().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        // What is no record is no entry.
+        let Ok(record) = conclave_federation::record::RoomRecord::decode(&Bytes::from(bytes)) else { return Ok(()) };
+        append.record = Some(record);
+        append.header.body_hash = conclave_federation::wire::message::EntryHeader::body_hash(
+            &append.commit,
+            &append.epoch_box,
+            append.record.as_ref(),
+        );
+        world.hub.take_anything(&append);
+        let entry = world.hub.last();
+        for group in &mut groups[1..] {
+            let outcome = group.process(&entry);
+            let skipped = matches!(outcome, Outcome::Skipped { skip: Skip::Policy(_), .. });
+            prop_assert!(skipped, "{:?}", outcome);
+            prop_assert_eq!(group.generation().0, 0);
         }
     }
 
