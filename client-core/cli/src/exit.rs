@@ -70,6 +70,7 @@ fn exit_of(failure: &RoomFailure) -> Exit {
             | ClientError::RoomExpired
             | ClientError::UnknownHub { .. }
             | ClientError::Refused { .. }
+            | ClientError::Closed { .. }
             | ClientError::NobodyAnswered
             | ClientError::Declined { .. }
             | ClientError::NobodyThere

@@ -140,6 +140,12 @@ pub enum ClientError {
         /// The relay's own words.
         words: String,
     },
+    /// The operator of this relay, or of the room's hub, closed the room.
+    #[error("{words}")]
+    Closed {
+        /// Why, and where to object: the operator's own words.
+        words: String,
+    },
     /// Somebody in the room said no.
     #[error("{reason}")]
     Declined {

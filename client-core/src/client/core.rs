@@ -170,6 +170,7 @@ pub(super) fn to_error(refusal: &Refusal) -> ClientError {
     match refusal.code {
         Code::UNKNOWN_ROOM => ClientError::UnknownRoom,
         Code::UNKNOWN_RELAY | Code::UNREACHABLE => ClientError::UnknownHub { words },
+        Code::CLOSED => ClientError::Closed { words },
         Code::UNANSWERED => ClientError::NobodyAnswered,
         Code::REFUSED => ClientError::Declined { reason: DeclineReason::Refused },
         code => ClientError::Refused { code, words },

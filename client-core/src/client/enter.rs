@@ -348,6 +348,7 @@ impl Enter {
     fn on_refused(&mut self, ask: Ask, refusal: &Refusal, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
         let error = to_error(refusal);
         match (ask, refusal.code) {
+            (_, Code::CLOSED) => Progress::Failed(error),
             // Somebody else began the call, or ended it, or the answer was lost: look again, and see whose genesis it is.
             (Ask::Genesis, _) => self.keep_looking(error, ctx),
             (Ask::Join, Code::WRONG_INSTANCE) => self.look_again(error, ctx),

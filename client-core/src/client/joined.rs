@@ -342,6 +342,8 @@ impl Joined {
     /// The relay answered.
     pub(super) fn on_answer(&mut self, ask: Ask, answer: Answer, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
         let next = match (ask, answer) {
+            // Whatever was asked: there is no way back in.
+            (_, Answer::Refused(refusal)) if refusal.code == Code::CLOSED => Next::Failed(to_error(&refusal)),
             (Ask::Attach, Answer::Done(())) => {
                 self.on_attached(ctx);
                 Next::Stay

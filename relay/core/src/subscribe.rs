@@ -103,7 +103,8 @@ impl Relay {
             Some(_) => room.shown.get(&asker.session).is_some_and(|shown| admit::is_alive(cx.now, shown.expires)),
             None => room.attached.contains(&asker.session),
         };
-        if !allowed && !(track == TrackId::LOG && room.turn.is_reader(asker.session)) {
+        let reads_log = track == TrackId::LOG && room.turn.is_reader(asker.session);
+        if !allowed && !reads_log {
             return cx.refuse_proof(asker, Code::NOT_ATTACHED);
         }
         if room.instance != subscribe.instance {

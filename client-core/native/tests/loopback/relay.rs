@@ -17,12 +17,20 @@ use conclave_federation::{
     wire::List,
 };
 use conclave_quic::{BindConfig, Driver, Endpoint, tcp::Pipe};
-use conclave_relay_core::{Input, Node, Output as Wish, Peer, limits::Limits, node};
+use conclave_relay_core::{
+    self as relay_core, Input, Node, OrderKey, Output as Wish, Peer,
+    limits::Limits,
+    node,
+    order::{Obeyed, RoomName},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::sleep,
 };
+
+/// Why every room is to be closed, and where it is said that they are.
+type Order = (String, oneshot::Sender<()>);
 
 /// A relay that runs until it is dropped or stopped.
 pub(crate) struct Relay {
@@ -31,6 +39,7 @@ pub(crate) struct Relay {
     pub(crate) key: SigningKey,
     /// Takes in sessions over TCP.
     pub(crate) pipes: mpsc::Sender<Pipe>,
+    orders: mpsc::Sender<Order>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -39,6 +48,13 @@ impl Relay {
     /// The one to name on a command line: its key and its address.
     pub(crate) fn entry(&self) -> EntryRelay {
         format!("{}@{}", self.id.to_hex(), self.address).parse().expect("a relay")
+    }
+
+    /// Its operator closes every room here.
+    pub(crate) async fn close_rooms(&self, reason: &str) {
+        let (tell, told) = oneshot::channel();
+        self.orders.send((reason.to_owned(), tell)).await.expect("it runs");
+        told.await.expect("it closes them");
     }
 
     /// Ends all sessions with a reason, and the relay.
@@ -80,12 +96,21 @@ fn start(id: RelayId, key: SigningKey, endpoint: Endpoint, book: &[Peer]) -> Rel
     let node = Node::new(config, random(), vec![]);
     let (stop, stopped) = oneshot::channel();
     let (pipes, entering) = mpsc::channel(4);
-    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped, entering));
-    Relay { id, address, key, pipes, stop: Some(stop), task }
+    let (orders, ordered) = mpsc::channel(1);
+    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped, entering, ordered));
+    Relay { id, address, key, pipes, orders, stop: Some(stop), task }
 }
 
-async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>, mut pipes: mpsc::Receiver<Pipe>) {
+async fn run(
+    mut node: Node,
+    mut driver: Driver,
+    mut stop: oneshot::Receiver<()>,
+    mut pipes: mpsc::Receiver<Pipe>,
+    mut orders: mpsc::Receiver<Order>,
+) {
     let mut asked = false;
+    let mut order: Option<Order> = None;
+    let mut left = 0;
     loop {
         let mut stored = VecDeque::new();
         let wait = loop {
@@ -93,8 +118,23 @@ async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>
             match node.poll(now, &mut driver) {
                 Output::Dial(dial) => driver.dial(dial),
                 Output::Do(Wish::Store { key, .. }) => stored.push_back(key),
-                // Nobody orders anything here.
-                Output::Do(Wish::Obeyed { .. }) => {}
+                Output::Do(Wish::Obeyed { result, .. }) => match result.expect("a good order") {
+                    Obeyed::Listed(rooms) => {
+                        left = rooms.len();
+                        for (key, room) in (1..).map(OrderKey).zip(rooms) {
+                            let id: String = room.room.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                            let room = RoomName::parse(&id).expect("an id");
+                            let reason = order.as_ref().map(|(reason, _)| reason.clone()).expect("it was ordered");
+                            node.handle(now, Input::Order { key, order: close(room, reason) }, &mut driver);
+                        }
+                    }
+                    _ => {
+                        left -= 1;
+                        if left == 0 {
+                            let _ = order.take().expect("it was ordered").1.send(());
+                        }
+                    }
+                },
                 Output::Do(Wish::Stopped) => {
                     driver.drained(Duration::from_secs(1)).await;
                     return;
@@ -112,6 +152,10 @@ async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>
                 driver.adopt(pipe, random());
                 continue;
             }
+            Some(wanted) = orders.recv() => {
+                order = Some(wanted);
+                Input::Order { key: OrderKey(0), order: relay_core::Order::List }
+            }
             _ = &mut stop, if !asked => {
                 asked = true;
                 Input::Shutdown
@@ -120,6 +164,10 @@ async fn run(mut node: Node, mut driver: Driver, mut stop: oneshot::Receiver<()>
         let now = driver.now();
         node.handle(now, input, &mut driver);
     }
+}
+
+fn close(room: RoomName, reason: String) -> relay_core::Order {
+    relay_core::Order::Close { room, reason }
 }
 
 async fn pause(wait: Option<Duration>) {

@@ -159,6 +159,27 @@ async fn a_relay_that_stops_is_not_the_end() {
     assert_eq!(room.roster().len(), 1, "what was true is still shown");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_its_hub_s_operator_closes_is_over_for_everybody_with_the_operator_s_words() {
+    let [alder, birch] = relays();
+    let (host, link) = create(&alder, "Host").await;
+    let guest = join(&link, &birch, "Guest").await;
+    came(&host, "Guest").await;
+    alder.close_rooms("it was used for threats").await;
+    for room in [&host, &guest] {
+        let words = wait_for(room, "the end", |event| match event {
+            Event::Ended(Ended::Failed(Failure::Client(ClientError::Closed { words }))) => Some(words.clone()),
+            Event::Ended(other) => panic!("{other:?}"),
+            _ => None,
+        })
+        .await;
+        assert!(words.contains("closed this room: it was used for threats"), "{words}");
+    }
+    let late = in_time("a refusal", Room::join(&link, Options::named("Late").through(birch.entry()))).await;
+    let late = late.map(drop);
+    assert!(matches!(late, Err(JoinError::Room(Failure::Client(ClientError::Closed { .. })))), "{late:?}");
+}
+
 #[tokio::test]
 async fn a_relay_that_is_not_there_is_said_in_one_sentence() {
     // A port that nobody has: it was free a moment ago, and is bound to nothing that answers.

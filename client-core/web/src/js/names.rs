@@ -172,6 +172,7 @@ pub(super) const fn client_error(error: &ClientError) -> &'static str {
         ClientError::NoCommonVersion => "noCommonVersion",
         ClientError::UnknownHub { .. } => "unknownHub",
         ClientError::Refused { .. } => "refused",
+        ClientError::Closed { .. } => "closed",
         ClientError::Declined { reason } => decline(*reason),
         ClientError::NobodyAnswered => "nobodyAnswered",
         ClientError::NobodyThere => "nobodyThere",

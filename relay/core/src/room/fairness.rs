@@ -202,8 +202,11 @@ impl Turns {
         }
         let is_held = self.is_held(now);
         for lane in self.lanes.values_mut() {
-            if let Some(turn) = lane.waiting.pop_front_if(|turn| is_held || is_stale(&turn.append)) {
-                return if is_stale(&turn.append) { Next::Stale(turn) } else { Next::Refuse(turn) };
+            let Some(is_stale) = lane.waiting.front().map(|turn| is_stale(&turn.append)) else { continue };
+            if (is_held || is_stale)
+                && let Some(turn) = lane.waiting.pop_front()
+            {
+                return if is_stale { Next::Stale(turn) } else { Next::Refuse(turn) };
             }
         }
         let is_crowded = self.room.is_below_half(now, limits.room_commits);
