@@ -1,6 +1,7 @@
 //! What people say to each other: inside MLS' own encryption a message with a signature of its own, so that a report can be
 //! verified without any key of the room; numbered, so that each is shown once, in the order of its author, and a gap is told.
 
+mod kept;
 mod order;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,10 @@ use conclave_federation::{
     wire::{Malformed, Reader, Text, Wire, Writer},
 };
 
-pub(crate) use self::order::{Order, Ready};
+pub(crate) use self::{
+    kept::{Kept, Recent},
+    order::{Order, Ready},
+};
 use crate::{api::Command, catalog::Unreadable};
 
 /// Epochs whose transcripts are remembered: as many as a log may have entries, so that whatever was said while we were here is
@@ -105,6 +109,17 @@ pub(crate) struct Message {
     pub(crate) text: Text<{ Command::MAX_CHAT }>,
 }
 
+/// A message that came: what it says, as it was signed, and where its author sat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Heard {
+    /// What it says.
+    pub(crate) message: Message,
+    /// As it was signed.
+    pub(crate) signed: Bytes,
+    /// Its author's leaf when it came.
+    pub(crate) leaf: u16,
+}
+
 /// Where messages are said: bound by their signatures, and not repeated in them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Scene {
@@ -144,6 +159,14 @@ impl Message {
 
     /// Reads a signed message, and verifies that this leaf key said it in this call.
     pub(crate) fn verify(bytes: &Bytes, scene: Scene, leaf: &VerifyingKey) -> Result<Self, Unreadable> {
+        let (message, signature) = Self::read(bytes).map_err(|_| Unreadable::Malformed)?;
+        if !leaf.verify(Label::Chat, &message.claim(scene), &signature) {
+            return Err(Unreadable::BadSignature);
+        }
+        Ok(message)
+    }
+
+    fn read(bytes: &Bytes) -> Result<(Self, Signature), Malformed> {
         let mut from = Reader::new(bytes);
         let mut read = || -> Result<(Self, Signature), Malformed> {
             let message = Self {
@@ -160,13 +183,15 @@ impl Message {
             }
             Ok((message, Wire::take(&mut from)?))
         };
-        let (message, signature) = read().map_err(|_| Unreadable::Malformed)?;
-        from.finish().map_err(|_| Unreadable::Malformed)?;
-        if !leaf.verify(Label::Chat, &message.claim(scene), &signature) {
-            return Err(Unreadable::BadSignature);
-        }
-        Ok(message)
+        let read = read()?;
+        from.finish()?;
+        Ok(read)
     }
+}
+
+/// What a signed message says, whoever signed it.
+pub(crate) fn read_unverified(signed: &Bytes) -> Option<Message> {
+    Message::read(signed).ok().map(|(message, _)| message)
 }
 
 /// The epoch of an MLS PrivateMessage (RFC 9420, section 6.3.1), before anything of it is believed: version and wire

@@ -56,6 +56,8 @@ enum Ask {
     Renew,
     /// A commit.
     Append,
+    /// The hub's word for a report of ours.
+    Stamp(u32),
     /// The track's objects.
     Subscribe(TrackId),
     /// A track of ours.
@@ -394,6 +396,10 @@ impl Client {
                     Next::Stay
                 });
             }
+            Command::Report { messages, note } => self.with_joined(now, outlet, |joined, ctx| {
+                joined.report(&messages, &note, ctx);
+                Next::Stay
+            }),
             Command::Hide { participant, hidden } => self.with_joined(now, outlet, |joined, ctx| {
                 joined.set_aside(participant, |aside| aside.hidden = hidden, ctx);
                 Next::Stay

@@ -84,6 +84,7 @@ pub mod playout;
 pub mod policy;
 mod provider;
 mod publish;
+pub mod report;
 pub mod room;
 mod roster;
 pub mod seal;

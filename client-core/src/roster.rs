@@ -301,6 +301,11 @@ impl Roster {
         self.seats.get(&id.leaf()).map(|seat| &seat.participant).filter(|participant| participant.id == id)
     }
 
+    /// What somebody on a leaf calls themselves.
+    pub(crate) fn name_of(&self, leaf: u16) -> Option<&str> {
+        self.seats.get(&leaf).map(|seat| seat.participant.name.as_str())
+    }
+
     /// The key of a leaf.
     pub(crate) fn key(&self, leaf: u16) -> Option<&VerifyingKey> {
         self.seats.get(&leaf).map(|seat| &seat.key)

@@ -22,6 +22,16 @@ pub(crate) enum Command {
     /// Look at evidence, without a room.
     #[command(subcommand)]
     Proof(Proof),
+    /// What somebody reported.
+    Report(Report),
+}
+
+/// What is looked at without a room.
+pub(crate) enum Evidence {
+    /// Of a relay.
+    Proof(Proof),
+    /// Of a participant.
+    Report(ReportWhat),
 }
 
 #[derive(Subcommand, Debug)]
@@ -31,6 +41,27 @@ pub(crate) enum Proof {
         /// The proof.
         file: PathBuf,
     },
+}
+
+#[derive(Group, Debug)]
+pub(crate) struct Report {
+    #[command(subcommand)]
+    pub(crate) what: ReportWhat,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ReportWhat {
+    /// Check a report, with nothing but the file: who wrote the messages, and whether they were lodged while the call lasted.
+    Verify(Verify),
+}
+
+#[derive(Group, Debug)]
+pub(crate) struct Verify {
+    /// The report.
+    pub(crate) file: PathBuf,
+    /// Print a JSON object instead of words.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Group, Debug)]
@@ -96,6 +127,7 @@ impl Args {
             Command::Create(create) => create.call.json,
             Command::Join(join) => join.call.json,
             Command::Proof(_) => false,
+            Command::Report(Report { what: ReportWhat::Verify(verify) }) => verify.json,
         }
     }
 }
@@ -114,11 +146,12 @@ impl Command {
     ///
     /// # Errors
     /// With what is to be looked at instead of a room.
-    pub(crate) fn split(self) -> Result<(Way, Call), Proof> {
+    pub(crate) fn split(self) -> Result<(Way, Call), Evidence> {
         match self {
             Self::Create(Create { relay, title, call }) => Ok((Way::Create { relay, title }, call)),
             Self::Join(Join { link, relay, call }) => Ok((Way::Join { link, relay }, call)),
-            Self::Proof(proof) => Err(proof),
+            Self::Proof(proof) => Err(Evidence::Proof(proof)),
+            Self::Report(report) => Err(Evidence::Report(report.what)),
         }
     }
 }

@@ -1,12 +1,6 @@
 //! One call: what comes from the room, the files, the keyboard and the clock, and what is said of it.
 
-use std::{
-    collections::BTreeMap,
-    future,
-    io::{self, Write},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future, path::PathBuf, time::Duration};
 
 use conclave::{
     ConnectionState, CreateOptions, Ended, Event, InFrame, Observer, Options, Participant, ParticipantId, RemoteTrack, Room,
@@ -20,13 +14,13 @@ use tokio::{
 
 use crate::{
     Watch,
-    args::{self, Args, Way},
+    args::{self, Way},
     exit::{Exit, Failure},
     keyboard, known,
     output::Output,
-    proof,
     publish::{self, Player, Told},
     record::{self, Problem, Recorder},
+    report,
     said::{
         Carrying, Changed, FirstFrame, Joined, Person, Remote, Report, Said, Stats, Who, connection, departure, kind, misdeed,
         mode, transport, trust,
@@ -34,6 +28,7 @@ use crate::{
     stop::Stop,
     tally::{Tally, millis},
     typed::{self, NotDone, Typed},
+    wishes::{self, Wish},
 };
 
 /// How often totals are told, and losses together.
@@ -43,18 +38,10 @@ const TICK: Duration = Duration::from_secs(1);
 const TOLD: usize = 16;
 
 /// Everything from the command line to the last line. The error is for standard error and the exit code.
-pub(crate) async fn run<O>(args: Args, watch: Watch<O>, out: &mut Output) -> Result<(), Failure>
+pub(crate) async fn run<O>(way: Way, call: args::Call, watch: Watch<O>, out: &mut Output) -> Result<(), Failure>
 where
     O: Observer + Send + 'static,
 {
-    let (way, call) = match args.command.split() {
-        Ok(split) => split,
-        Err(args::Proof::Verify { file }) => {
-            // Standard output that nobody reads changes nothing of what was found.
-            let _ = writeln!(io::stdout(), "{}", proof::verify(&file)?);
-            return Ok(());
-        }
-    };
     let ended = attempt(way, call, watch, out).await;
     let reason = match &ended {
         Ok(()) => "left".to_owned(),
@@ -132,6 +119,8 @@ struct Running<'a> {
     away: bool,
     out: &'a mut Output,
     people: BTreeMap<ParticipantId, Participant>,
+    /// The last message of everybody, for reports.
+    last_said: BTreeMap<ParticipantId, [u8; 16]>,
     tracks: BTreeMap<(ParticipantId, TrackId), RemoteTrack>,
     tally: Tally,
     /// Losses since the last tick.
@@ -191,6 +180,7 @@ impl<'a> Running<'a> {
             away: false,
             out,
             people,
+            last_said: BTreeMap::new(),
             tracks,
             tally,
             lost,
@@ -285,6 +275,7 @@ impl<'a> Running<'a> {
             Event::ParticipantLeft { id, how } => {
                 let name = self.name(id);
                 self.people.remove(&id);
+                self.last_said.remove(&id);
                 self.tally.on_participant_gone(id);
                 let gone: Vec<TrackId> = self.tracks.keys().filter(|(of, _)| *of == id).map(|(_, track)| *track).collect();
                 for track in gone {
@@ -328,7 +319,11 @@ impl<'a> Running<'a> {
                 }
                 self.warn(reason.to_string());
             }
+            Event::ReportReady { document, stamped } => self.on_report(&document, stamped),
             Event::Chat { from, id, text, unix_ms, name, gone, history } => {
+                if !gone {
+                    self.last_said.insert(from, id);
+                }
                 let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
                 let name = if name.is_empty() { self.name(from) } else { name };
                 self.out.say(&Said::Chat { participant: from.into(), name, id, text, unix_ms, gone, history });
@@ -504,6 +499,9 @@ impl<'a> Running<'a> {
     }
 
     async fn on_line(&mut self, line: &str) {
+        if let Some(wish) = wishes::read(line, self.people.values()) {
+            return self.on_wish(wish).await;
+        }
         match typed::read(line) {
             Typed::Say(words) => self.say_to_all(words).await,
             Typed::Wrong(help) => self.warn(help.to_owned()),
@@ -522,6 +520,27 @@ impl<'a> Running<'a> {
         }
         let mut named = self.people.values().filter(|one| one.name == who && !one.is_me);
         named.next().filter(|_| named.next().is_none()).map(|one| one.id)
+    }
+
+    async fn on_wish(&mut self, wish: Wish) {
+        // When the room is over, its last event says so.
+        let _ = match wish {
+            Wish::Report { of, note } => match self.last_said.get(&of) {
+                Some(id) => self.room.report(vec![*id], note).await,
+                None => return self.warn("they have said nothing that could be reported".to_owned()),
+            },
+            Wish::Hide { of, hidden } => self.room.hide(of, hidden).await,
+            Wish::Mute { of, muted } => self.room.mute_locally(of, muted).await,
+            Wish::Block { of, blocked } => self.room.block(of, blocked).await,
+            Wish::Nobody => return self.warn("nobody of that name is here, or more than one: use their number".to_owned()),
+        };
+    }
+
+    fn on_report(&mut self, document: &[u8], stamped: bool) {
+        match report::write(document) {
+            Ok(path) => self.out.say(&Said::Reported { file: path.display().to_string(), stamped }),
+            Err(error) => self.warn(format!("the report could not be written: {error}")),
+        }
     }
 
     async fn say_to_all(&mut self, text: String) {

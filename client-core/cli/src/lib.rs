@@ -27,13 +27,19 @@ mod pace;
 mod proof;
 mod publish;
 mod record;
+mod report;
 mod said;
 mod stop;
 mod tally;
 mod typed;
+mod wishes;
 mod words;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use conclave::Observer;
@@ -96,19 +102,33 @@ where
         }
     };
     log();
-    let ended = tokio::runtime::Builder::new_multi_thread()
+    let mut out = Output::new(io::stdout(), args.is_json());
+    let (way, call) = match args.command.split() {
+        Ok(call) => call,
+        Err(args::Evidence::Report(args::ReportWhat::Verify(verify))) => return ended(report::verify(&verify.file, &mut out)),
+        Err(args::Evidence::Proof(args::Proof::Verify { file })) => {
+            return ended(proof::verify(&file).map(|words| {
+                // Standard output that nobody reads changes nothing of what was found.
+                let _ = writeln!(io::stdout(), "{words}");
+            }));
+        }
+    };
+    let ended_with = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Runtime, format!("the system gives no threads: {error}; close other programs")))
         .and_then(|runtime| {
-            let mut out = Output::new(io::stdout(), args.is_json());
-            let ended = runtime.block_on(call::run(args, watch, &mut out));
+            let ended = runtime.block_on(call::run(way, call, watch, &mut out));
             // Whoever still waits for the keyboard waits for nothing.
             runtime.shutdown_background();
             ended
         });
-    match ended {
+    ended(ended_with)
+}
+
+fn ended(how: Result<(), Failure>) -> ExitCode {
+    match how {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { exit, words }) => {
             eprintln!("conclave: {}", words::printable(&words));

@@ -57,35 +57,15 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use conclave::{Codec, InFrame, Media, Participant, ParticipantId, Presence, RemoteTrack, TrackId, Trust};
+    use conclave::{Codec, InFrame, Media, RemoteTrack, TrackId, Trust};
     use serde_json::{Value, json};
 
     use super::*;
     use crate::{
+        said::tests::somebody,
         said::{Carrying, Changed, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
         tally::{Sent, Tally},
     };
-
-    fn somebody() -> Participant {
-        let id = ParticipantId::of_leaf(1, &[0; 32]);
-        Participant {
-            id,
-            name: "First".to_owned(),
-            is_me: false,
-            host: true,
-            present: Presence::Here,
-            joined_epoch: 1,
-            colour: 7,
-            similar_to: None,
-            hidden: false,
-            muted_by_me: false,
-            blocked: false,
-            verified: false,
-            compared: false,
-            known: None,
-            recording: false,
-        }
-    }
 
     fn track() -> RemoteTrack {
         RemoteTrack {

@@ -46,11 +46,36 @@ pub(crate) enum Said {
     Reaction { participant: Who, name: String, text: String },
     MuteRequested { participant: Who, name: String, kind: &'static str },
     Equivocation { relay: String, proof: String },
+    Reported { file: String, stamped: bool },
+    ReportVerified(Proved),
     Misbehaved { participant: Who, name: String, what: &'static str },
     Warning { text: String },
     Stats(Stats),
     Report(Report),
     Ended { reason: String, ok: bool },
+}
+
+/// What a report proves.
+#[derive(Serialize, Debug)]
+pub(crate) struct Proved {
+    pub(crate) room: String,
+    pub(crate) call: u32,
+    pub(crate) hub: String,
+    pub(crate) stamped_ms: u64,
+    pub(crate) messages: Vec<ProvedMessage>,
+    pub(crate) note: String,
+}
+
+#[derive(Serialize, Debug)]
+pub(crate) struct ProvedMessage {
+    /// The key that signed it.
+    pub(crate) author: String,
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) unix_ms: u64,
+    /// The entry of the hub's log that let the author in, where the report names it.
+    pub(crate) entry: Option<u64>,
 }
 
 #[derive(Serialize, Debug)]
@@ -330,5 +355,31 @@ pub(crate) const fn connection(state: ConnectionState) -> &'static str {
         ConnectionState::Reconnecting => "reconnecting",
         ConnectionState::ControlLost => "control_lost",
         ConnectionState::SendingStopped => "sending_stopped",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use conclave::{Participant, ParticipantId, Presence};
+
+    pub(crate) fn somebody() -> Participant {
+        let id = ParticipantId::of_leaf(1, &[0; 32]);
+        Participant {
+            id,
+            name: "First".to_owned(),
+            is_me: false,
+            host: true,
+            present: Presence::Here,
+            joined_epoch: 1,
+            colour: 7,
+            similar_to: None,
+            hidden: false,
+            muted_by_me: false,
+            blocked: false,
+            verified: false,
+            compared: false,
+            known: None,
+            recording: false,
+        }
     }
 }

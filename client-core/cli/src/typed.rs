@@ -27,7 +27,8 @@ pub(crate) enum Deed {
 
 /// All that can be typed after a slash here, for those who type something else.
 const HELP: &str = "after a slash: compare WHO, verified WHO, differs WHO, rename NAME, hand up|down, react SIGN, \
-                    askmute WHO [microphone|camera|screen], recording on|off; // begins a line that is said";
+                    askmute WHO [microphone|camera|screen], recording on|off, hide WHO, unhide WHO, \
+                    mute WHO, unmute WHO, block WHO, unblock WHO, report WHO [NOTE]; // begins a line that is said";
 
 /// Understands a line.
 pub(crate) fn read(line: &str) -> Typed {

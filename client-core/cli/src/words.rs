@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    said::{Changed, Joined, Person, Report, Said, WEBSOCKET},
+    said::{Changed, Joined, Person, Proved, Report, Said, WEBSOCKET},
     tally::Receiving,
 };
 
@@ -74,6 +74,11 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::HostsChanged { names, .. } => {
             format!("hosts now: {}", names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(", "))
         }
+        Said::Reported { file, stamped: true } => format!("the report is in {}", printable(file)),
+        Said::Reported { file, stamped: false } => {
+            format!("the report is in {}, but the hub did not stamp it: report again while the call lasts", printable(file))
+        }
+        Said::ReportVerified(proved) => verified(proved),
         Said::LastHost => "you are the last host: /host somebody else first, /end the call for all, or leave again".to_owned(),
         Said::Misbehaved { name, what, .. } => {
             let what =
@@ -129,6 +134,25 @@ fn moded(mode: &str) -> &'static str {
         "knock" => "one where hosts let in",
         _ => "locked",
     }
+}
+
+fn verified(proved: &Proved) -> String {
+    let mut text =
+        "the report holds: each message was written by the holder of its key, and all of it was shown to the room's hub \
+        while the call lasted"
+            .to_owned();
+    let lines = proved.messages.iter().map(|message| {
+        let key = message.author.get(..16).unwrap_or_default();
+        format!("\n{} (as they were called, key {key}..): {}", printable(&message.name), printable(&message.text))
+    });
+    text.extend(lines);
+    if !proved.note.is_empty() {
+        text += &format!("\nnote: {}", printable(&proved.note));
+    }
+    text + &format!(
+        "\nroom {}, call {}, hub {}, stamped {} ms after 1970",
+        proved.room, proved.call, proved.hub, proved.stamped_ms
+    )
 }
 
 fn entered(joined: &Joined) -> String {

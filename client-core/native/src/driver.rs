@@ -256,6 +256,7 @@ impl<O: Observer> Task<O> {
             E::ModeChanged { mode, by } => Event::ModeChanged { mode, by },
             E::HostsChanged { hosts } => Event::HostsChanged { hosts },
             E::LastHost => Event::LastHost,
+            E::ReportReady { document, stamped } => Event::ReportReady { document, stamped },
             E::Misbehaved { participant, what } => Event::Misbehaved { participant, what },
             E::Connection(state) => {
                 let is_up =

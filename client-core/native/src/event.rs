@@ -220,6 +220,13 @@ pub enum Event {
     /// We asked to leave, are the last host, and others are here. Make one of them a host, or end the call for all; leaving
     /// again leaves all the same.
     LastHost,
+    /// A report is put together. It is the application's to give to somebody: [`crate::report::verify`] checks it.
+    ReportReady {
+        /// The document.
+        document: Vec<u8>,
+        /// Whether the hub stamped it. What has no stamp proves nothing once the call is over: try again while it lasts.
+        stamped: bool,
+    },
     /// To hosts: somebody did what no honest client does.
     Misbehaved {
         /// Who.

@@ -47,6 +47,7 @@ pub use conclave_client_core::{
     },
     equivocation::{NoProof, Shown, verify as verify_proof},
     link::{Link, LinkError},
+    report,
 };
 pub use conclave_federation::{
     id::{OperatorId, RelayId, TrackId},

@@ -65,6 +65,7 @@ impl Tracks {
             | Warning::Gone
             | Warning::NotInRoom
             | Warning::NotAllowed(_)
+            | Warning::NothingToReport
             | Warning::NotChanged => return false,
         };
         let Some(track) = self.tracks.iter().find(|(_, published)| published.reply.is_some()).map(|(track, _)| *track) else {

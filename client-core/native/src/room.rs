@@ -200,6 +200,15 @@ impl Room {
         self.order(Order::Command(Command::Chat { text: text.into() })).await
     }
 
+    /// Puts together a report of messages that were heard or said lately, stamped by the room's hub;
+    /// [`crate::Event::ReportReady`] has it. Nobody is told.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn report(&self, messages: Vec<[u8; 16]>, note: impl Into<String>) -> Result<(), RoomOver> {
+        self.order(Order::Command(Command::Report { messages, note: note.into() })).await
+    }
+
     /// Receives no pictures of somebody, or receives them again. Nobody is told.
     ///
     /// # Errors

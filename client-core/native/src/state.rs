@@ -64,6 +64,7 @@ pub(crate) fn apply(state: &mut Option<State>, event: &Event) {
         | Event::Reaction { .. }
         | Event::MuteRequested { .. }
         | Event::Equivocation { .. }
+        | Event::ReportReady { .. }
         | Event::Misbehaved { .. }
         | Event::Warning(_)
         | Event::Ended(_) => {}

@@ -89,6 +89,14 @@ pub enum Command {
         /// Which track.
         track: TrackId,
     },
+    /// Put together a report of messages that were heard or said here lately, and have the hub stamp it while the call lasts.
+    /// Answered by [`super::Event::ReportReady`], or by [`super::Warning::NothingToReport`]; given to nobody by itself.
+    Report {
+        /// Which, as [`super::Event::Chat`] named them; at most [`crate::report::MAX_MESSAGES`].
+        messages: Vec<[u8; 16]>,
+        /// What to say of them; at most [`crate::report::MAX_NOTE`] bytes, longer ones are cut.
+        note: String,
+    },
     /// Receive no pictures of somebody, or receive them again. Nobody is told; it holds on whatever leaf they sit, for as long as
     /// this client lives. Answered by [`super::Event::ParticipantChanged`].
     Hide {

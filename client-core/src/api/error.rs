@@ -41,6 +41,9 @@ pub enum Warning {
     /// Before joining, or while the way back is being looked for.
     #[error("this needs a room: try again when you are in it")]
     NotInRoom,
+    /// A report of messages that are not known here, or of too many.
+    #[error("no such message can be reported: report messages of this call, at most 32, while they are among the last")]
+    NothingToReport,
     /// A change of the room that its rules do not allow.
     #[error("the room does not allow that: {0}")]
     NotAllowed(&'static str),

@@ -152,6 +152,13 @@ pub enum Event {
         /// The proof.
         proof: Bytes,
     },
+    /// A report is put together; see [`crate::report`]. It is the application's to give to somebody, or to throw away.
+    ReportReady {
+        /// The document.
+        document: Vec<u8>,
+        /// Whether the hub stamped it. What has no stamp proves nothing once the call is over: try again while it lasts.
+        stamped: bool,
+    },
     /// The group moved on.
     Epoch {
         /// Its number.

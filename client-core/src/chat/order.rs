@@ -8,7 +8,7 @@ use std::{
 
 use conclave_federation::proof::VerifyingKey;
 
-use super::{Again, MAX_ASKED, Message};
+use super::{Again, Heard, MAX_ASKED};
 
 /// Messages of one author that wait for one before them. MLS itself takes no more than 32 out of order.
 const MAX_EARLY: usize = 32;
@@ -33,14 +33,14 @@ pub(crate) enum Ready {
     /// So many messages will not come.
     Gap(u64),
     /// The next one.
-    Message(Message),
+    Message(Heard),
 }
 
 #[derive(Default)]
 struct Author {
     /// The number that may be shown next; `None` until it is known where we came in.
     next: Option<u64>,
-    early: BTreeMap<u32, Message>,
+    early: BTreeMap<u32, Heard>,
     /// Since when something is missing.
     since: Option<Duration>,
     /// When to ask for it.
@@ -59,17 +59,18 @@ pub(crate) struct Order {
 impl Order {
     /// A message of `author` came; `first_epoch` is the one in which we came in. Gives what may be shown now: nothing when it
     /// came before, or waits.
-    pub(crate) fn take(&mut self, now: Duration, author: VerifyingKey, message: Message, first_epoch: u64) -> Vec<Ready> {
+    pub(crate) fn take(&mut self, now: Duration, author: VerifyingKey, heard: Heard, first_epoch: u64) -> Vec<Ready> {
+        let (place, before) = (heard.message.number, heard.message.before);
         self.remember(author);
         let known = self.authors.entry(author).or_default();
-        let number = u64::from(message.number);
-        if known.next.is_none() && (message.number == 0 || message.before < first_epoch) {
+        let number = u64::from(place);
+        if known.next.is_none() && (place == 0 || before < first_epoch) {
             known.next = Some(number);
         }
-        if known.next.is_some_and(|next| number < next) || known.early.contains_key(&message.number) {
+        if known.next.is_some_and(|next| number < next) || known.early.contains_key(&place) {
             return Vec::new();
         }
-        known.early.insert(message.number, message);
+        known.early.insert(place, heard);
         self.early += 1;
         let mut ready = Vec::new();
         known.drain(&mut ready);
@@ -150,9 +151,9 @@ impl Author {
             if u64::from(number) != next {
                 return;
             }
-            let Some(message) = self.early.remove(&number) else { return };
+            let Some(heard) = self.early.remove(&number) else { return };
             self.next = Some(next + 1);
-            ready.push(Ready::Message(message));
+            ready.push(Ready::Message(heard));
         }
     }
 
@@ -185,26 +186,32 @@ fn shown(ready: &[Ready]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use conclave_federation::wire::Text;
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Message, *};
 
     const ALICE: VerifyingKey = VerifyingKey::new([1; 32]);
     const BOB: VerifyingKey = VerifyingKey::new([2; 32]);
     const START: Duration = Duration::from_secs(100);
 
     /// Said in epoch 5, after another one in epoch 5.
-    fn message(number: u32) -> Message {
+    fn message(number: u32) -> Heard {
+        after(number, 5)
+    }
+
+    fn after(number: u32, before: u64) -> Heard {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
-        Message { id, number, before: 5, unix_ms: 0, epoch: 5, transcript: [0; 32], text: Text::cut("x") }
+        let message = Message { id, number, before, unix_ms: 0, epoch: 5, transcript: [0; 32], text: Text::cut("x") };
+        Heard { message, signed: Bytes::new(), leaf: 0 }
     }
 
     fn words(ready: &[Ready]) -> Vec<String> {
         let word = |one: &Ready| match one {
             Ready::Gap(count) => format!("gap {count}"),
-            Ready::Message(message) => message.number.to_string(),
+            Ready::Message(heard) => heard.message.number.to_string(),
         };
         ready.iter().map(word).collect()
     }
@@ -248,7 +255,7 @@ mod tests {
     #[test]
     fn a_newcomer_begins_with_the_first_that_was_said_after_they_came() {
         let mut order = Order::default();
-        let first = Message { before: 4, ..message(7) };
+        let first = after(7, 4);
         assert!(take(&mut order, 8).is_empty(), "7 was said after we came, too");
         assert_eq!(words(&order.take(START, ALICE, first, 5)), ["7", "8"]);
         let mut order = Order::default();
@@ -319,8 +326,8 @@ mod tests {
             for one in &shown {
                 match one {
                     Ready::Gap(count) => next = next.map(|next: u64| next + count),
-                    Ready::Message(message) => {
-                        let number = u64::from(message.number);
+                    Ready::Message(heard) => {
+                        let number = u64::from(heard.message.number);
                         prop_assert!(next.is_none_or(|next| next == number));
                         next = Some(number + 1);
                     }

@@ -23,6 +23,7 @@ mod leave;
 mod membership;
 mod objects;
 mod peace;
+mod report;
 mod say;
 mod tracks;
 
@@ -43,7 +44,7 @@ use conclave_federation::{
     },
 };
 
-use self::{carriers::Carriers, chat::Chat, fresh::Fresh, leave::Leaving, membership::Seat, say::Own};
+use self::{carriers::Carriers, chat::Chat, fresh::Fresh, leave::Leaving, membership::Seat, report::Reports, say::Own};
 use super::{
     Ask,
     core::{Ctx, Hall, to_error},
@@ -157,6 +158,7 @@ pub(super) struct Joined {
     subscriber: Subscriber,
     held: Held,
     chat: Chat,
+    reports: Reports,
     leaving: Option<Leaving>,
     carriers: Carriers,
 }
@@ -210,6 +212,7 @@ impl Joined {
             subscriber: Subscriber::new(group.position().seq, now.mono),
             held: Held::default(),
             chat,
+            reports: Reports::default(),
             leaving: None,
             carriers: Carriers::default(),
             seat: Seat::In(Box::new(group)),
@@ -275,6 +278,7 @@ impl Joined {
         self.chat.restart(ctx.now.mono);
         self.subscribe(ctx);
         self.announce(ctx);
+        self.lodge_again(ctx);
     }
 
     fn on_attach_refused(&mut self, refusal: &Refusal, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
@@ -363,6 +367,10 @@ impl Joined {
                 self.on_publish_answer(track, answer, ctx);
                 Next::Stay
             }
+            (Ask::Stamp(number), answer) => {
+                self.on_stamp_answer(number, answer, ctx);
+                Next::Stay
+            }
             (Ask::Append, answer) => self.on_append_answer(answer, ctx),
             (Ask::Join, answer) => self.on_join_answer(answer, ctx),
             (Ask::Resolve, Answer::Resolved(resolved)) => self.on_looked_up(&resolved, ctx),
@@ -449,6 +457,11 @@ impl Joined {
     fn tell(&mut self, mut event: Event, ctx: &mut Ctx<'_, impl Outlet>) {
         if let Event::ParticipantJoined(participant) | Event::ParticipantChanged(participant) = &mut event {
             peace::decorate(participant, self.roster.key(participant.id.leaf()), &ctx.core.peace);
+        }
+        if let Event::Reaction { from: of, .. } | Event::MuteRequested { by: of, .. } = &event
+            && self.roster.key(of.leaf()).is_some_and(|key| ctx.core.peace.is_blocked(key))
+        {
+            return;
         }
         match &mut self.told {
             Told::Yes => ctx.core.tell(event),

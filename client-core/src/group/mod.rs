@@ -21,6 +21,7 @@
 //! Invariants: a commit is judged by its public part before its private part is touched, so that all members skip the
 //! same entries; associated data is set right before a build and cleared after it; nothing is written to any disk.
 
+mod admission;
 mod build;
 mod chat;
 mod draft;
@@ -259,6 +260,8 @@ pub struct Group {
     /// What we committed to.
     commitment: [u8; 32],
     first_epoch: u64,
+    /// Which entries brought others in.
+    admissions: admission::Admissions,
     pending: Option<build::Pending>,
     /// The record that those stand on who went on without us.
     newer: Option<RoomRecord>,
@@ -318,6 +321,7 @@ impl Group {
             profile: Profile::named(""),
             commitment: [0; 32],
             first_epoch,
+            admissions: admission::Admissions::default(),
             pending: None,
             newer: None,
             lost: false,
@@ -496,6 +500,11 @@ impl std::fmt::Debug for Group {
             .field("seq", &self.position.seq)
             .finish_non_exhaustive()
     }
+}
+
+/// What the commit of this entry is sealed for.
+pub(crate) fn commit_associated(header: &EntryHeader) -> Vec<u8> {
+    entry::Part::Commit.associated(header)
 }
 
 /// Whether `hub` stated `header` as an entry of its log.

@@ -16,6 +16,7 @@ use openmls_traits::OpenMlsProvider;
 
 use super::{
     Action, Alarm, Applied, CommitAad, Cut, Departure, EpochBox, Fault, Group, Leaf, Member, Outcome, SENIORITY_MS, Skip,
+    admission::Admission,
     build::{Commit, Deed, Pending},
     entry::Part,
     epoch::{self, EpochKeys},
@@ -31,6 +32,8 @@ const MAX_HEADS: usize = 1_024;
 
 /// What changes with an entry, known before it is merged.
 struct Change {
+    /// The entry's place, and the head with it.
+    entry: (u64, Head),
     aad: CommitAad,
     by: Leaf,
     own: bool,
@@ -140,7 +143,20 @@ impl Group {
         }
         let Judged { aad, by, proposed, .. } = judged;
         let adds = proposed.adds.iter().map(|add| add.key).collect();
-        self.settle(before, Change { aad, by, own: false, adds, removes: proposed.removes, next, removed_me, alarm })
+        self.settle(
+            before,
+            Change {
+                entry: (entry.header.seq, entry.header.head()),
+                aad,
+                by,
+                own: false,
+                adds,
+                removes: proposed.removes,
+                next,
+                removed_me,
+                alarm,
+            },
+        )
     }
 
     /// We are out of step. The way back begins with the newest record that everybody else has, too.
@@ -179,6 +195,7 @@ impl Group {
             Deed::End => return self.end(),
         };
         let before: Vec<Member> = self.members().collect();
+        let entry = (append.header.seq, append.header.head());
         let position = self.position.advance(&append.header);
         let merged = self.mls.merge_pending_commit(&self.provider);
         let (Ok(position), Ok(())) = (position, merged) else {
@@ -188,7 +205,7 @@ impl Group {
         self.position = position;
         self.note_head(head);
         let by = self.me();
-        self.settle(before, Change { aad, by, own: true, adds, removes, next, removed_me: false, alarm: None })
+        self.settle(before, Change { entry, aad, by, own: true, adds, removes, next, removed_me: false, alarm: None })
     }
 
     /// The group is in its new epoch: keys, state, and what to tell.
@@ -217,6 +234,10 @@ impl Group {
         let gone: Vec<Member> = gone.collect();
         match (EpochKeys::of(&self.mls, self.provider.crypto()), node::room_state(self.mls.extensions())) {
             (Ok(keys), Some(state)) => {
+                let (seq, head) = change.entry;
+                for key in &change.adds {
+                    self.admissions.note(*key, Admission { seq, head, key: self.keys.entry.clone() });
+                }
                 self.keys = keys;
                 applied.state_changed = self.agree_on(state);
             }

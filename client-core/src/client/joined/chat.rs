@@ -12,7 +12,7 @@ use rand_core::RngCore;
 use super::{super::core::Ctx, Joined, leaf};
 use crate::{
     api::{Command, Event, OpenError, ParticipantId, Warning},
-    chat::{Again, Message, Order, Ready, Scene, Transcripts, Word, epoch_of_message, spelled},
+    chat::{Again, Heard, Kept, Message, Order, Ready, Recent, Scene, Transcripts, Word, epoch_of_message, spelled},
     group::{ChatError, Leaf},
     subscribe::Arrived,
 };
@@ -43,6 +43,7 @@ pub(super) struct Chat {
     last_epoch: u64,
     pub(super) transcripts: Transcripts,
     order: Order,
+    pub(super) recent: Recent,
 }
 
 /// What is to be said as soon as it can be.
@@ -209,6 +210,10 @@ impl Joined {
             let after = self.pulse.counter();
             match (new, waiting) {
                 (Some((message, signed)), _) => {
+                    let (leaf, shared) = (self.me, self.shares_history());
+                    let name = self.roster.name_of(leaf).unwrap_or_default().to_owned();
+                    let author = self.roster.key(leaf).copied().unwrap_or(VerifyingKey::new([0; 32]));
+                    self.chat.recent.keep(Kept { id: message.id, author, leaf, name, signed: signed.clone(), at: now, shared });
                     self.chat.number = self.chat.number.saturating_add(1);
                     self.chat.last_epoch = epoch;
                     let unheard = self.roster.others().filter_map(|leaf| self.roster.key(leaf)).copied().collect();
@@ -234,6 +239,11 @@ impl Joined {
                 (None, Waiting::New { .. } | Waiting::Ask(_)) => {}
             }
         }
+    }
+
+    /// Whether newcomers are shown what is said now.
+    fn shares_history(&self) -> bool {
+        self.seat.group().is_some_and(|group| group.state().history > 0)
     }
 
     /// An object of somebody's chat.
@@ -283,25 +293,27 @@ impl Joined {
             // Said again for those who were there.
             return self.refuse(None, OpenError::BeforeJoin, ctx);
         }
-        let ready = self.chat.order.take(ctx.now.mono, key, message, self.first_epoch);
+        let heard = Heard { message, signed: signed.clone(), leaf: from };
+        let ready = self.chat.order.take(ctx.now.mono, key, heard, self.first_epoch);
         // Said by somebody who may have gone since: the name stays theirs.
         self.show(ParticipantId::of_leaf(from, key.as_bytes()), &key, ready, ctx);
     }
 
     fn show(&mut self, from: ParticipantId, key: &VerifyingKey, ready: Vec<Ready>, ctx: &mut Ctx<'_, impl Outlet>) {
-        if ctx.core.peace.is_blocked(key) {
-            return;
-        }
         let here = self.roster.by_id(from).map(|participant| participant.name.clone());
         for one in ready {
             let event = match one {
                 Ready::Gap(count) => Event::ChatGap { from, count },
-                Ready::Message(Message { id, unix_ms, text, .. }) => {
+                Ready::Message(Heard { message: Message { id, unix_ms, text, .. }, signed, leaf }) => {
                     let (gone, name) = (here.is_none(), here.clone().unwrap_or_default());
+                    let (at, shared) = (ctx.now.mono, self.shares_history());
+                    self.chat.recent.keep(Kept { id, author: *key, leaf, name: name.clone(), signed, at, shared });
                     Event::Chat { from, id, text: text.as_str().to_owned(), unix_ms, name, gone, history: false }
                 }
             };
-            self.tell(event, ctx);
+            if !ctx.core.peace.is_blocked(key) {
+                self.tell(event, ctx);
+            }
         }
     }
 

@@ -16,8 +16,8 @@ use conclave_federation::{
         Blob, List, Text, Wire,
         code::Code,
         message::{
-            Admitted, Answer, Append, Entry, EntryKind, HubHead, Notice, Published, Refusal, Request, Resolved, Sealed, Start,
-            Subscribed,
+            Admitted, Answer, Append, Entry, EntryKind, HubHead, Notice, Published, Refusal, Request, Resolved, Sealed, Stamped,
+            Start, Subscribed,
         },
         object::{Directory, Knock, Listing, ObjectHeader},
         stream::{GroupHeader, Piece, reliable_head, reliable_start},
@@ -85,6 +85,8 @@ pub(super) struct Mischief {
     pub(super) swap_media: bool,
     /// Sessions from which the log and all that participants say to each other are kept, and whose commits come too late.
     pub(super) withheld: BTreeSet<SessionKey>,
+    /// Reports are not stamped.
+    pub(super) deaf_to_reports: bool,
 }
 
 /// See the module.
@@ -297,7 +299,9 @@ impl Hub {
                 }
             }
             Request::Renew(_) => Ok(Answer::Done(())),
-            Request::Decline(_) | Request::Stamp(_) => Err(Code::UNSUPPORTED),
+            Request::Stamp(_) if self.mischief.deaf_to_reports => Err(Code::RATE),
+            Request::Stamp(stamp) => Ok(Answer::Stamped(Stamped::sign(&self.local.key, &stamp, now.unix_ms))),
+            Request::Decline(_) => Err(Code::UNSUPPORTED),
             Request::Publish(publish) => {
                 let alias = self.alias();
                 let outgoing = self.alias();

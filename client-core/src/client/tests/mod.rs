@@ -5,6 +5,7 @@ mod fresh;
 mod hub;
 mod media;
 mod people;
+mod reports;
 mod talk;
 mod trouble;
 mod world;

@@ -1,7 +1,7 @@
 //! The class `Core`: what a worker sees of a participant. Every method hands on to [`Call`]; nothing is decided here.
 
 use bytes::Bytes;
-use conclave_client_core::api::{Command, LocalTrack, OutFrame, ParticipantId};
+use conclave_client_core::api::{Command, LocalTrack, OutFrame, ParticipantId, RequestId};
 use conclave_federation::{
     io::{Closed, SessionKey, StreamKey},
     limits::MAX_WORDS,
@@ -258,6 +258,12 @@ impl Core {
     /// Says something to everybody, at most 4 KiB of UTF-8.
     pub fn chat(&mut self, now: f64, unix: f64, text: String) {
         self.call.command(time(now, unix), Command::Chat { text });
+    }
+
+    /// Puts together a report of messages, by their ids in hexadecimal; answered by `reportReady`. Ids that are none are passed over.
+    pub fn report(&mut self, now: f64, unix: f64, messages: Vec<String>, note: String) {
+        let messages = messages.iter().filter_map(|id| RequestId::parse(id)).map(|id| *id.id().as_bytes()).collect();
+        self.call.command(time(now, unix), Command::Report { messages, note });
     }
 
     /// Receives no pictures of somebody, or receives them again; nobody is told.

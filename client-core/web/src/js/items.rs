@@ -141,6 +141,9 @@ fn event(event: api::Event) -> Record {
         }
         E::HostsChanged { hosts } => Record::event("hostsChanged").with("hosts", list(&hosts, |host| JsValue::from(host.get()))),
         E::LastHost => Record::event("lastHost"),
+        E::ReportReady { document, stamped } => Record::event("reportReady")
+            .with("document", String::from_utf8_lossy(&document).into_owned())
+            .with("stamped", stamped),
         E::Misbehaved { participant, what } => {
             Record::event("misbehaved").with("participant", participant.get()).with("what", names::misdeed(what))
         }

@@ -156,6 +156,7 @@ pub(super) const fn warning(warning: Warning) -> &'static str {
         Warning::Gone => "gone",
         Warning::NotInRoom => "notInRoom",
         Warning::NotAllowed(_) => "notAllowed",
+        Warning::NothingToReport => "nothingToReport",
         Warning::NotChanged => "notChanged",
         Warning::RecordMismatch => "recordMismatch",
     }

@@ -190,6 +190,8 @@ export type RoomEvent =
     | { event: "hostsChanged"; hosts: number[] }
     /** We wanted to leave, are the last host, and others are here. Leaving again leaves. */
     | { event: "lastHost" }
+    /** A report, as a document of JSON. */
+    | { event: "reportReady"; document: string; stamped: boolean }
     /** To hosts: somebody did what no honest client does. */
     | { event: "misbehaved"; participant: number; what: "junk" | "fault" }
     /** A sentence for people; `kind` is for programs and for translations. */

@@ -122,6 +122,7 @@ impl World {
             | Event::Hands(_)
             | Event::Reaction { .. }
             | Event::MuteRequested { .. }
+            | Event::ReportReady { .. }
             | Event::Misbehaved { .. }
             | Event::Frame(_) => {}
         }
@@ -196,6 +197,7 @@ impl World {
             | Warning::Gone
             | Warning::NotInRoom
             | Warning::NotAllowed(_)
+            | Warning::NothingToReport
             | Warning::NotChanged => {}
         }
     }
