@@ -208,6 +208,18 @@ fn rooms(out: &mut Families, stats: &Stats) {
         "Stamps for reports asked of the hubs here, by what became of them.",
         results(stats.stamps.all()),
     );
+    out.counter("generations_total", "Times that a room's keys changed.", &[(&[], stats.generations)]);
+    out.counters(
+        "cut_sessions_total",
+        "Sessions cut off from a room because they showed no proof of its new keys in time.",
+        [("client", stats.cut.client), ("link", stats.cut.link)].map(|(kind, count)| (vec![("kind", kind)], count)),
+    );
+    out.counter(
+        "records_refused_total",
+        "Records of rooms here that were not believed, or were older.",
+        &[(&[], stats.records_refused)],
+    );
+    out.counter("calls_ended_total", "Calls ended for all by a host, at the hubs here.", &[(&[], stats.calls_ended)]);
     out.counters("joins_total", "Join requests at the hubs here, by what became of them.", results(stats.joins.all()));
 }
 

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use conclave_federation::record::RoomRecord;
 use conclave_relay::store::{Durability, Opened, Options, Store};
 use conclave_relay_core::{StoreKey, StoredEntry, Write};
 use fixture::{LogWriter, UNIX_MS, record, relay};
@@ -43,15 +44,21 @@ fn store(opened: &mut Opened, write: Write) -> Result<(), conclave_relay_core::S
     opened.answers.blocking_recv().unwrap().result
 }
 
+/// The next entry. Each brings a record, so the one that is refused does.
+fn next(log: &mut LogWriter) -> (Write, StoredEntry) {
+    let write = log.turn(9_000, 3_000, record(1, log.seq() + 2));
+    let Write::Append { entry, .. } = &write else { unreachable!("an append") };
+    let entry = entry.clone();
+    (write, entry)
+}
+
 /// Appends until the store refuses: what it acknowledged.
 fn fill(opened: &mut Opened, log: &mut LogWriter) -> Vec<StoredEntry> {
     let mut acknowledged = Vec::new();
     store(opened, Write::Record(record(1, 1))).unwrap();
     for _ in 0..100_000 {
         let before = log.clone();
-        let write = log.append(9_000, 3_000);
-        let Write::Append { entry, .. } = &write else { unreachable!("an append") };
-        let entry = entry.clone();
+        let (write, entry) = next(log);
         match store(opened, write) {
             Ok(()) => acknowledged.push(entry),
             Err(failed) => {
@@ -62,6 +69,16 @@ fn fill(opened: &mut Opened, log: &mut LogWriter) -> Vec<StoredEntry> {
         }
     }
     panic!("the disk did not become full");
+}
+
+/// The record of the room.
+fn records(opened: &Opened) -> Option<&RoomRecord> {
+    opened.restored.first().map(|room| &room.record)
+}
+
+/// The last record that an entry brought.
+fn newest(entries: &[StoredEntry]) -> Option<&RoomRecord> {
+    entries.iter().rev().find_map(|stored| stored.entry.record.as_ref())
 }
 
 fn entries(opened: &Opened) -> &[StoredEntry] {
@@ -99,6 +116,7 @@ fn a_full_disk_refuses_entries_loses_none_and_recovers_by_itself() {
 
     let opened = open(&folder);
     assert_eq!(entries(&opened), acknowledged, "what was acknowledged, and nothing of what was refused");
+    assert_eq!(records(&opened), newest(&acknowledged), "an entry that was refused leaves no record behind");
     opened.store.close(opened.answers);
 }
 
@@ -138,11 +156,12 @@ fn a_limit_on_file_sizes_is_met_without_loss() {
 
     let opened = open(folder.path());
     let mut log = LogWriter::new(record(1, 1).room, 1);
-    let expected: Vec<StoredEntry> = (0..count).map(|_| log.entry(9_000, 3_000)).collect();
+    let expected: Vec<StoredEntry> = (0..count).map(|_| next(&mut log).1).collect();
     let found = entries(&opened);
     assert_eq!(found.get(..count), Some(expected.as_slice()));
     // The child ended without taking back what it had refused; that much a crash may leave.
     assert!(found.len() <= count + 1, "{} of {count}", found.len());
+    assert_eq!(records(&opened), newest(found), "the entry and its record, or neither");
     opened.store.close(opened.answers);
 }
 

@@ -26,6 +26,8 @@ const KILLS: u64 = 50;
 const ROOMS: u8 = 8;
 /// Entries of a call before the next one begins, and the one before the last is forgotten.
 const CALL_LENGTH: u64 = 40;
+/// Every so many entries bring a record that takes the place of the room's.
+const TURNS: u64 = 5;
 
 fn main() {
     if let Some(folder) = env::var_os(CHILD) {
@@ -75,7 +77,10 @@ fn child(folder: &Path) -> ! {
         opened.store.submit(StoreKey(key), write).expect("there is room in the queue");
     };
     for (room, founder) in (1..=ROOMS).enumerate() {
-        submit(&opened, &mut waiting, room, Write::Record(record(founder, 1)), format!("record {founder}"));
+        let id = record(founder, 1).room;
+        // Not below the one that an entry brought.
+        let known = opened.restored.iter().find(|restored| restored.record.room == id).map_or(1, |known| known.record.seq);
+        submit(&opened, &mut waiting, room, Write::Record(record(founder, known)), format!("record {founder}"));
     }
     loop {
         let answer = opened.answers.blocking_recv().expect("the store's thread lives");
@@ -94,7 +99,11 @@ fn child(folder: &Path) -> ! {
         let (instance, seq) = (writer.instance.0, writer.seq());
         // From a few bytes to several chunks.
         let size = usize::try_from((seq * 7_919 + u64::from(instance)) % 15_000).unwrap_or(0);
-        let append = writer.append(size, size / 3);
+        // Some bring a record: of the call and the place.
+        let brought = u64::from(instance) * 1_000 + seq;
+        let founder = u8::try_from(room + 1).expect("few rooms");
+        let append =
+            if seq % TURNS == 1 { writer.turn(size, size / 3, record(founder, brought)) } else { writer.append(size, size / 3) };
         submit(&opened, &mut waiting, room, append, format!("append {room} {instance} {seq}"));
     }
 }
@@ -155,6 +164,13 @@ fn parent() {
 }
 
 fn check(opened: &Opened, acknowledged: &mut BTreeMap<(usize, u32), u64>, forgotten: &[(usize, u32)], round: u64) {
+    for restored in &opened.restored {
+        let mut logs: Vec<_> = restored.logs.iter().collect();
+        logs.sort_by_key(|log| log.instance);
+        let brought = logs.iter().flat_map(|log| &log.entries).filter_map(|stored| stored.entry.record.as_ref()).next_back();
+        let newest = brought.map_or(1, |record| record.seq);
+        assert_eq!(restored.record.seq, newest, "kill {round}: the newest entry that brings a record and the record go together");
+    }
     let log = |room: usize, instance: u32| {
         let founder = u8::try_from(room + 1).expect("few rooms");
         let restored = opened.restored.iter().find(|restored| restored.record.room == record(founder, 1).room);

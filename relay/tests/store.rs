@@ -4,13 +4,16 @@ mod fixture;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use conclave_federation::id::{Instance, RoomId};
+use conclave_federation::{
+    id::{Instance, RoomId},
+    record::CallKeys,
+};
 use conclave_relay::{
     failure::Failure,
     store::{Durability, Opened, Options, Store},
 };
 use conclave_relay_core::{Restored, StoreKey, StoredEntry, Write};
-use fixture::{LogWriter, UNIX_MS, record, record_until, relay};
+use fixture::{LogWriter, UNIX_MS, founder_key, record, record_until, relay};
 use proptest::prelude::*;
 
 fn options(folder: &Path) -> Options {
@@ -84,6 +87,30 @@ fn records_and_logs_are_there_again_after_a_restart() {
     let logs = logs(&opened.restored);
     assert_eq!(logs.get(&(first.room, 1)), Some(&entries));
     assert_eq!(logs.get(&(second.room, 4)).map(Vec::len), Some(1));
+    close(opened);
+}
+
+#[test]
+fn the_keys_of_a_call_and_the_record_of_a_generation_come_back_with_their_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = record(1, 1);
+    let mut log = LogWriter::new(first.room, 1);
+    let key = founder_key(1);
+    let call = CallKeys::issue(&key, first.room, Instance(1), first.generation, first.access, [7; 32]);
+    let mut genesis = log.append(32, 0);
+    if let Write::Append { entry, .. } = &mut genesis {
+        entry.call = Some(call.clone());
+    }
+    let mut opened = open(folder.path());
+    write(&mut opened, vec![Write::Record(first), genesis, log.turn(9_000, 5_000, record(1, 2)), log.append(10, 10)]);
+    close(opened);
+
+    let opened = open(folder.path());
+    let logs = logs(&opened.restored);
+    let entries = &logs[&(log.room, 1)];
+    assert_eq!(entries.iter().map(|entry| entry.call.as_ref()).collect::<Vec<_>>(), [Some(&call), None, None]);
+    assert_eq!(entries[1].entry.record, Some(record(1, 2)));
+    assert_eq!(opened.restored.first().map(|room| &room.record), Some(&record(1, 2)), "it took the place of the first");
     close(opened);
 }
 

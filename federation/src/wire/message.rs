@@ -609,6 +609,7 @@ macro_rules! messages {
 messages! {
     /// Wants an answer: a result or a [`Refusal`]. The body follows the request's id.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[expect(clippy::large_enum_variant, reason = "requests travel in a box, see [`Message`]")]
     pub enum Request {
         /// See [`Resolve`].
         Resolve(Resolve) = 0x10,

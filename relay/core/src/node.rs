@@ -78,6 +78,7 @@ pub struct StoreKey(pub u64);
 
 /// What the store has to do. Several may be on their way; of one room at most one that is not a `Forget`.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once or twice on its way to the store")]
 pub enum Write {
     /// Keep this record in place of any older one of the room.
     Record(RoomRecord),
