@@ -5,6 +5,7 @@
 //!   state:       enter (found or look up, begin or ask) --> joined --> over
 //! ```
 
+mod asking;
 mod connection;
 mod core;
 mod enter;
@@ -50,6 +51,8 @@ enum Ask {
     Join,
     /// Our word that we leave.
     Leave,
+    /// A host's word that somebody may not come in.
+    Decline,
     /// Our proof of membership.
     Attach,
     /// The next capability.
@@ -108,10 +111,13 @@ impl Client {
         Self { core, connection, state: State::Enter(Box::new(enter)), wishes: BTreeMap::new(), link, reconnecting: false }
     }
 
-    /// The room's link, once it is known.
+    /// The room's link, once it is known: the newest that we have heard of.
     #[must_use]
     pub const fn link(&self) -> Option<&Link> {
-        self.link.as_ref()
+        match &self.state {
+            State::Joined(joined) => Some(joined.link()),
+            State::Enter(_) | State::Over => self.link.as_ref(),
+        }
     }
 
     /// What was counted so far.
@@ -322,10 +328,12 @@ impl Client {
         match act(joined, &mut ctx) {
             Next::Stay => {}
             Next::Left => self.end(Ended::Left, outlet),
+            Next::CallEnded => self.end(Ended::CallEnded, outlet),
             Next::Failed(error) => self.end(Ended::Failed(error), outlet),
             Next::Enter => {
                 let State::Joined(joined) = std::mem::replace(&mut self.state, State::Over) else { return };
                 let (hall, access) = joined.into_hall();
+                self.link = Some(hall.link.clone());
                 self.core.stats.rejoins += 1;
                 self.core.warn(Warning::Rejoined);
                 self.state = State::Enter(Box::new(Enter::again(hall.link, access)));
@@ -338,6 +346,9 @@ impl Client {
 
     fn end(&mut self, how: Ended, outlet: &mut impl Outlet) {
         if !matches!(self.state, State::Over) {
+            if let State::Joined(joined) = &self.state {
+                self.link = Some(joined.link().clone());
+            }
             self.state = State::Over;
             self.connection.end(Code::NONE, "", outlet);
             self.core.tell(Event::Ended(how));

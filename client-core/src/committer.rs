@@ -128,8 +128,12 @@ pub enum Next {
     Wait(Option<Duration>),
     /// Build this: answer with [`Committer::on_sent`] or [`Committer::on_unbuildable`].
     Build(Work),
-    /// Build this: answer with [`Committer::on_sent`], [`Committer::on_task_done`] or [`Committer::on_task_refused`].
+    /// Build this: answer with [`Committer::on_task_sent`], [`Committer::on_task_done`] or [`Committer::on_task_refused`].
     Task(Task),
+    /// Remove these, who are silent: answer as to [`Next::Build`].
+    Reap(Vec<Leaf>),
+    /// Remove this one by the votes of the others, if they are enough: answer as to [`Next::Build`].
+    Vote(Leaf),
     /// Offer the pending commit again, unchanged.
     Resend,
 }
@@ -164,14 +168,6 @@ struct Waiting<T> {
     since: Duration,
 }
 
-/// Somebody at the door.
-#[derive(Debug)]
-struct AtDoor {
-    candidate: Candidate,
-    /// Whether their key is in the tree already: then they get a new leaf, and nobody comes in.
-    back: bool,
-}
-
 /// Keeps what is to be committed until the log shows that somebody has.
 #[derive(Debug)]
 pub struct Committer {
@@ -179,13 +175,17 @@ pub struct Committer {
     /// What we asked for as a host, in order.
     tasks: VecDeque<Task>,
     refusals: u8,
-    requests: BTreeMap<JoinId, Waiting<AtDoor>>,
+    /// Whether what is under way is the first task's.
+    is_task: bool,
+    requests: BTreeMap<JoinId, Waiting<Candidate>>,
     /// When the newest requests came, no more than [`CROWD`].
     arrivals: VecDeque<Duration>,
     /// Keys that we let in as a host, and since when.
     admitted: BTreeMap<VerifyingKey, Duration>,
     leaves: BTreeMap<VerifyingKey, Waiting<(LeaveNote, Option<JoinId>)>>,
     silent: BTreeMap<Leaf, Duration>,
+    /// Those against whom there may be votes enough, and since when.
+    voted: BTreeMap<Leaf, Duration>,
     /// When the log last moved: the order is another since then.
     moved: Duration,
     dropped: u64,
@@ -225,11 +225,13 @@ impl Committer {
             state: State::Idle,
             tasks: VecDeque::new(),
             refusals: 0,
+            is_task: false,
             requests: BTreeMap::new(),
             arrivals: VecDeque::new(),
             admitted: BTreeMap::new(),
             leaves: BTreeMap::new(),
             silent: BTreeMap::new(),
+            voted: BTreeMap::new(),
             moved: Duration::ZERO,
             dropped: 0,
         }
@@ -246,6 +248,19 @@ impl Committer {
         }
         self.tasks.push_back(task);
         true
+    }
+
+    /// Whether a host's wish waits.
+    #[must_use]
+    pub fn has_tasks(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// The group began another generation: links of earlier ones lead to the waiting room.
+    pub fn on_generation(&mut self, generation: Generation) {
+        for waiting in self.requests.values_mut() {
+            waiting.what.old_link = waiting.what.link != generation;
+        }
     }
 
     /// Keeps the tasks that are still to do: called whenever the group has moved.
@@ -270,13 +285,13 @@ impl Committer {
         if self.refusals < MAX_REFUSALS { None } else { self.on_task_done() }
     }
 
-    /// Somebody knocks; `back` is whether their key is in the tree.
-    pub fn on_request(&mut self, candidate: Candidate, back: bool, now: Duration) {
+    /// Somebody knocks.
+    pub fn on_request(&mut self, candidate: Candidate, now: Duration) {
         self.expire(now);
         // Of one key the latest stands, and has waited as long as the first.
-        let earlier = self.requests.values().find(|waiting| waiting.what.candidate.key == candidate.key);
+        let earlier = self.requests.values().find(|waiting| waiting.what.key == candidate.key);
         let since = match earlier {
-            Some(waiting) if waiting.what.candidate.attempt > candidate.attempt => return,
+            Some(waiting) if waiting.what.attempt > candidate.attempt => return,
             Some(waiting) => waiting.since,
             None if self.requests.len() >= MAX_PENDING_JOINS => {
                 self.dropped += 1;
@@ -290,8 +305,8 @@ impl Committer {
                 now
             }
         };
-        self.requests.retain(|_, waiting| waiting.what.candidate.key != candidate.key);
-        self.requests.insert(candidate.id, Waiting { what: AtDoor { candidate, back }, since });
+        self.requests.retain(|_, waiting| waiting.what.key != candidate.key);
+        self.requests.insert(candidate.id, Waiting { what: candidate, since });
     }
 
     /// As a host we let somebody in: now, or whenever they ask again for a while.
@@ -305,13 +320,13 @@ impl Committer {
     /// As a host we do not let them in.
     pub fn refuse(&mut self, key: &VerifyingKey) {
         self.admitted.remove(key);
-        self.requests.retain(|_, waiting| waiting.what.candidate.key != *key);
+        self.requests.retain(|_, waiting| waiting.what.key != *key);
     }
 
     /// Who is in the tree now: the others come in, if they may.
     pub fn on_tree(&mut self, here: impl Fn(&VerifyingKey) -> bool) {
         for waiting in self.requests.values_mut() {
-            waiting.what.back = here(&waiting.what.candidate.key);
+            waiting.what.is_back = here(&waiting.what.key);
         }
         self.admitted.retain(|key, _| !here(key));
     }
@@ -334,6 +349,18 @@ impl Committer {
         if self.silent.len() < usize::from(MAX_LEAVES) {
             self.silent.entry(leaf).or_insert(now);
         }
+    }
+
+    /// There may be votes enough to remove them. Asked again with every vote that comes.
+    pub fn on_vote(&mut self, leaf: Leaf, now: Duration) {
+        if self.voted.len() < usize::from(MAX_LEAVES) {
+            self.voted.entry(leaf).or_insert(now);
+        }
+    }
+
+    /// There are not: nothing is tried before the next vote comes.
+    pub fn on_votes_short(&mut self, leaf: Leaf) {
+        self.voted.remove(&leaf);
     }
 
     /// It is heard again.
@@ -368,10 +395,23 @@ impl Committer {
     pub fn on_gone(&mut self, leaf: Leaf, key: &VerifyingKey) {
         self.leaves.remove(key);
         self.silent.remove(&leaf);
+        self.voted.remove(&leaf);
     }
 
     /// The pending commit is with the hub.
     pub const fn on_sent(&mut self, now: Duration) {
+        self.is_task = false;
+        self.state = State::Sent { since: now };
+    }
+
+    /// The first task's commit is.
+    pub const fn on_task_sent(&mut self, now: Duration) {
+        self.is_task = true;
+        self.state = State::Sent { since: now };
+    }
+
+    /// What was under way is offered again, unchanged.
+    pub const fn on_resent(&mut self, now: Duration) {
         self.state = State::Sent { since: now };
     }
 
@@ -391,9 +431,13 @@ impl Committer {
         self.state = State::Undecided { since: now, again: true };
     }
 
-    /// Refused for another reason, and given up by [`crate::group::Group::discard`].
-    pub fn on_refused(&mut self, now: Duration) {
+    /// Refused for another reason, and given up by [`crate::group::Group::discard`]. Gives the task when it is given up as well.
+    pub fn on_refused(&mut self, now: Duration) -> Option<Task> {
+        if std::mem::take(&mut self.is_task) {
+            return self.on_task_refused(now);
+        }
         self.state = State::Backoff { until: now + BACKOFF };
+        None
     }
 
     /// Requests and leavers that were dropped because too many waited.
@@ -405,7 +449,11 @@ impl Committer {
     /// Whether there is nothing to do, whatever the time.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.requests.is_empty() && self.leaves.is_empty() && self.silent.is_empty()
+        self.tasks.is_empty()
+            && self.requests.is_empty()
+            && self.leaves.is_empty()
+            && self.silent.is_empty()
+            && self.voted.is_empty()
     }
 
     /// What waits: requests, leavers, silent leaves.
@@ -423,8 +471,8 @@ impl Committer {
     }
 
     /// When this request is for us to serve, if it ever is.
-    fn due(&self, waiting: &Waiting<AtDoor>, times: Times, view: &View<'_>) -> Option<Duration> {
-        let AtDoor { candidate, back } = &waiting.what;
+    fn due(&self, waiting: &Waiting<Candidate>, times: Times, view: &View<'_>) -> Option<Duration> {
+        let candidate = &waiting.what;
         if waiting.since + EXPIRY <= times.now {
             return None;
         }
@@ -438,7 +486,7 @@ impl Committer {
             Some((*since).max(waiting.since) + WINDOW)
         };
         match view.mode {
-            _ if *back => in_rank(),
+            _ if candidate.is_back => in_rank(),
             Mode::Open if !candidate.old_link => in_rank(),
             Mode::Open | Mode::Knock => by_host(),
             Mode::Locked => None,
@@ -469,11 +517,8 @@ impl Committer {
         // In a new epoch the order is another: whoever is first now acts now, and the others wait for them again.
         let at = |since: Duration, window: Duration| (since + window).max(self.moved) + delay;
         let fresh = |since: Duration| since + EXPIRY > now;
-        let due: Vec<(Duration, &Candidate)> = self
-            .requests
-            .values()
-            .filter_map(|waiting| Some((self.due(waiting, times, view)?, &waiting.what.candidate)))
-            .collect();
+        let due: Vec<(Duration, &Candidate)> =
+            self.requests.values().filter_map(|waiting| Some((self.due(waiting, times, view)?, &waiting.what))).collect();
         let requests = if due.len() >= MAX_SERVED {
             // No more go into one commit: it would only get older.
             due.iter().map(|(at, _)| *at).min().map(|at| at.min((self.moved + delay).max(now)))
@@ -484,6 +529,8 @@ impl Committer {
         let leaves = leaves.map(|waiting| at(waiting.since, LEAVE_WINDOW)).min();
         // Whoever is first of the living acts; the silent ones themselves are no electors.
         let silent = self.silent.iter().filter(|(leaf, _)| **leaf != view.me).map(|(_, since)| at(*since, REAP_WINDOW)).min();
+        let voted =
+            self.voted.iter().filter(|(leaf, _)| **leaf != view.me).map(|(leaf, since)| (at(*since, REAP_WINDOW), *leaf)).min();
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         if is_due(requests) {
             // The welcome is sealed for the links of one generation: one commit serves no other.
@@ -496,9 +543,12 @@ impl Committer {
             return Next::Build(Work::Leaves(leaves.map(|waiting| waiting.what.clone()).collect()));
         }
         if is_due(silent) {
-            return Next::Build(Work::Reap { leaves: self.silent.keys().copied().collect(), votes: Vec::new() });
+            return Next::Reap(self.silent.keys().copied().collect());
         }
-        Next::Wait([requests, leaves, silent].into_iter().flatten().min())
+        if let Some(leaf) = voted.filter(|(at, _)| *at <= now).map(|(_, leaf)| leaf) {
+            return Next::Vote(leaf);
+        }
+        Next::Wait([requests, leaves, silent, voted.map(|(at, _)| at)].into_iter().flatten().min())
     }
 }
 

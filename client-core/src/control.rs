@@ -19,6 +19,7 @@ use crate::{
     catalog::{Author, Unreadable},
     compare::{Ask, Reveal},
     gesture::{MuteRequest, Reaction},
+    group::Vote,
     heartbeat::Heartbeat,
     known::Tags,
 };
@@ -38,6 +39,8 @@ pub(crate) enum Control {
     Reaction(Reaction),
     /// A request to somebody.
     MuteRequest(MuteRequest),
+    /// Somebody is silent, or is to go.
+    Vote(Vote),
 }
 
 /// The bytes of a signature, at the end of a word.
@@ -52,6 +55,7 @@ const REVEAL: u8 = 7;
 const RECOGNISE: u8 = 8;
 const REACTION: u8 = 9;
 const MUTE_REQUEST: u8 = 10;
+const VOTE: u8 = 5;
 
 impl Control {
     const fn kind(&self) -> u8 {
@@ -62,6 +66,7 @@ impl Control {
             Self::Recognise(_) => RECOGNISE,
             Self::Reaction(_) => REACTION,
             Self::MuteRequest(_) => MUTE_REQUEST,
+            Self::Vote(_) => VOTE,
         }
     }
 
@@ -69,7 +74,7 @@ impl Control {
     const fn label(kind: u8) -> Option<Label> {
         match kind {
             HEARTBEAT => Some(Label::Heartbeat),
-            ASK | REVEAL | RECOGNISE | REACTION | MUTE_REQUEST => Some(Label::Control),
+            ASK | REVEAL | RECOGNISE | REACTION | MUTE_REQUEST | VOTE => Some(Label::Control),
             _ => None,
         }
     }
@@ -82,6 +87,7 @@ impl Control {
             Self::Recognise(tags) => tags.put(out),
             Self::Reaction(reaction) => reaction.put(out),
             Self::MuteRequest(request) => request.put(out),
+            Self::Vote(vote) => vote.put(out),
         }
     }
 
@@ -93,6 +99,7 @@ impl Control {
             RECOGNISE => Ok(Self::Recognise(Wire::take(from)?)),
             REACTION => Ok(Self::Reaction(Wire::take(from)?)),
             MUTE_REQUEST => Ok(Self::MuteRequest(Wire::take(from)?)),
+            VOTE => Ok(Self::Vote(Wire::take(from)?)),
             _ => Err(Malformed::Value("control word")),
         }
     }

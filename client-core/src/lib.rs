@@ -67,6 +67,7 @@ pub mod code;
 pub mod committer;
 pub mod compare;
 mod control;
+pub mod decline;
 pub mod equivocation;
 mod frame;
 mod gesture;

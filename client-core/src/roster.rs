@@ -373,6 +373,11 @@ impl Roster {
         leaf == self.me || self.seats.get(&leaf).is_some_and(|seat| seat.settled && seat.signed + self.grey_after() > now)
     }
 
+    /// Whether a host is here who has signed a heartbeat lately.
+    pub(crate) fn has_lively_host(&self, now: Duration) -> bool {
+        self.seats(now).any(|(_, host, alive)| host && alive)
+    }
+
     /// Every leaf, whether it is a host's, and whether it is lively.
     pub(crate) fn seats(&self, now: Duration) -> impl Iterator<Item = (u16, bool, bool)> {
         self.seats.iter().map(move |(leaf, seat)| (*leaf, seat.participant.host, self.is_lively(*leaf, now)))

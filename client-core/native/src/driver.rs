@@ -2,7 +2,7 @@
 
 use std::{
     future,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -52,12 +52,14 @@ pub(crate) enum Order {
     Publish(Wish),
     Unpublish(LocalTrack),
     Command(Command),
+    /// Leave, unless it should be thought over first.
+    AskToLeave,
 }
 
 /// What handle and task both see.
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
-    pub(crate) link: OnceLock<Link>,
+    link: Mutex<Option<Link>>,
     state: Mutex<Option<State>>,
     /// Turns true when the connection is closed and nothing of the room runs any more.
     done: watch::Sender<bool>,
@@ -65,7 +67,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { queue: Queue::new(), link: OnceLock::new(), state: Mutex::new(None), done: watch::Sender::new(false) }
+        Self { queue: Queue::new(), link: Mutex::new(None), state: Mutex::new(None), done: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn link(&self) -> MutexGuard<'_, Option<Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, Option<State>> {
@@ -97,6 +103,10 @@ pub(crate) struct Task<O: Observer> {
     pub(crate) transport: Option<Transport>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// Of whoever waits to be let in, who wants to see their code.
+    pub(crate) waiting: Option<watch::Sender<Option<String>>>,
+    /// Leaving is not to be thought over any more.
+    pub(crate) for_good: bool,
     /// Answered once: we are in, or we never will be.
     pub(crate) entered: Option<oneshot::Sender<Result<(), Failure>>>,
     /// Closed when the last handle is gone.
@@ -174,9 +184,11 @@ impl<O: Observer> Task<O> {
             Order::Command(command) => {
                 if matches!(command, Command::Leave) {
                     goodbye.get_or_insert_with(|| Instant::now() + GOODBYE);
+                    self.for_good = true;
                 }
                 self.handle(Input::Command(command));
             }
+            Order::AskToLeave => self.handle(Input::Command(Command::Leave)),
         }
     }
 
@@ -197,8 +209,7 @@ impl<O: Observer> Task<O> {
         let event = match event {
             E::Frame(frame) => return self.tell(Event::Frame(frame)),
             E::RoomCreated { link } => {
-                // Told once; a second one would be the same.
-                let _ = self.shared.link.set(link);
+                *self.shared.link() = Some(link);
                 self.audit();
                 return Ok(());
             }
@@ -249,12 +260,25 @@ impl<O: Observer> Task<O> {
             E::Epoch { epoch, safety_code, committed } => Event::Epoch { epoch, safety_code: digits(&safety_code), committed },
             E::Carriers(carriers) => Event::Carriers(carriers),
             // Whoever waits for the room has no handle of it yet.
-            E::Waiting { .. } => return Ok(()),
+            E::Waiting { code } => {
+                if let Some(waiting) = &self.waiting {
+                    waiting.send_replace(Some(code));
+                }
+                return Ok(());
+            }
             E::Knock { request, name, code, old_link } => Event::Knock { request, name, code, old_link },
             E::KnockGone { request } => Event::KnockGone { request },
-            E::LinkChanged { link } => Event::LinkChanged { link },
+            E::LinkChanged { link } => {
+                *self.shared.link() = Some(link.clone());
+                self.audit();
+                Event::LinkChanged { link }
+            }
             E::ModeChanged { mode, by } => Event::ModeChanged { mode, by },
             E::HostsChanged { hosts } => Event::HostsChanged { hosts },
+            E::LastHost if self.for_good => {
+                self.handle(Input::Command(Command::Leave));
+                return Ok(());
+            }
             E::LastHost => Event::LastHost,
             E::ReportReady { document, stamped } => Event::ReportReady { document, stamped },
             E::Misbehaved { participant, what } => Event::Misbehaved { participant, what },

@@ -4,6 +4,7 @@ use std::fmt;
 
 use conclave_client_core::api::{Acquaintance, CreateRoom, Mode};
 use conclave_federation::limits::MAX_LEAVES;
+use tokio::sync::watch;
 
 use crate::entry::EntryRelay;
 
@@ -13,6 +14,7 @@ pub struct Options {
     pub(crate) entry: Option<EntryRelay>,
     pub(crate) seed: Option<[u8; 32]>,
     pub(crate) known: Vec<Acquaintance>,
+    pub(crate) waiting: Option<watch::Sender<Option<String>>>,
     #[cfg(feature = "audit")]
     pub(crate) audit: Option<crate::driver::Audit>,
 }
@@ -26,6 +28,7 @@ impl Options {
             entry: None,
             seed: None,
             known: Vec::new(),
+            waiting: None,
             #[cfg(feature = "audit")]
             audit: None,
         }
@@ -43,6 +46,13 @@ impl Options {
     #[must_use]
     pub fn known(mut self, known: impl IntoIterator<Item = Acquaintance>) -> Self {
         self.known = known.into_iter().collect();
+        self
+    }
+
+    /// Tells when a host has to let us in before [`crate::Room::join`] returns: with the words that the host sees beside our name.
+    #[must_use]
+    pub fn waiting(mut self, code: watch::Sender<Option<String>>) -> Self {
+        self.waiting = Some(code);
         self
     }
 
@@ -87,6 +97,13 @@ impl CreateOptions {
     #[must_use]
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.room.title = title.into();
+        self
+    }
+
+    /// Who may let others in; without it, whoever is in. A call in a room that is not open is begun by a host alone.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        self.room.mode = mode;
         self
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use conclave_client_core::{
     Client,
-    api::{Command, Config, Entry, Kind, Participant, ParticipantId, Profile, RemoteTrack},
+    api::{Command, Config, Entry, Kind, Mode, Participant, ParticipantId, Profile, RemoteTrack, RequestId},
     link::Link,
 };
 use conclave_federation::id::TrackId;
@@ -33,6 +33,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Room {
     handle: Arc<Handle>,
+    /// As we came in.
     link: Arc<Link>,
 }
 
@@ -95,14 +96,14 @@ impl Room {
         Self::enter(Client::create(config, room), options, observer).await
     }
 
-    async fn enter<O>(client: Client, options: Options, observer: O) -> Result<Self, JoinError>
+    async fn enter<O>(client: Client, mut options: Options, observer: O) -> Result<Self, JoinError>
     where
         O: Observer + Send + 'static,
     {
         let driver = Driver::observed(Endpoint::bind(BindConfig::participant())?, observer);
         let shared = Arc::new(Shared::new());
         if let Some(link) = client.link() {
-            let _ = shared.link.set(link.clone());
+            *shared.link() = Some(link.clone());
         }
         let (orders, orders_rx) = mpsc::channel(ORDERS);
         let (alive, handles) = oneshot::channel();
@@ -113,6 +114,8 @@ impl Room {
             transport: None,
             shared: shared.clone(),
             orders: orders_rx,
+            waiting: options.waiting.take(),
+            for_good: false,
             entered: Some(entered),
             handles,
             #[cfg(feature = "audit")]
@@ -124,7 +127,9 @@ impl Room {
         let handle = Handle { shared, orders, publishing: Mutex::new(()), next_track: AtomicU32::new(0), _alive: alive };
         // Dropped with this future if nobody wants to wait any longer, and then the task leaves.
         let handle = Arc::new(handle);
-        match (answer.await, handle.shared.link.get().cloned()) {
+        let answer = answer.await;
+        let link = handle.shared.link().clone();
+        match (answer, link) {
             (Ok(Ok(())), Some(link)) => Ok(Self { handle, link: Arc::new(link) }),
             (Ok(Err(failure)), _) => Err(failure.into()),
             // The task is gone without a word, or knows no link of the room that it is in.
@@ -132,10 +137,10 @@ impl Room {
         }
     }
 
-    /// What others need to come in. Whoever has it may.
+    /// What others need to come in: the newest one, as hosts may change it.
     #[must_use]
-    pub fn link(&self) -> &Link {
-        &self.link
+    pub fn link(&self) -> Link {
+        self.handle.shared.link().clone().unwrap_or_else(|| Link::clone(&self.link))
     }
 
     /// Everything that is true of the room now.
@@ -295,6 +300,100 @@ impl Room {
     /// When the room is over.
     pub async fn request_key_frame(&self, participant: ParticipantId, track: TrackId) -> Result<(), RoomOver> {
         self.order(Order::Command(Command::RequestKeyFrame { participant, track })).await
+    }
+
+    /// Lets in whoever asks with this request: see [`Event::Knock`]. Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over. What the room does not allow is told by [`Event::Warning`]; so with all that hosts do.
+    pub async fn admit(&self, request: RequestId) -> Result<(), RoomOver> {
+        self.command(Command::Admit { request }).await
+    }
+
+    /// Tells whoever asks with this request that they may not come in. Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn refuse(&self, request: RequestId) -> Result<(), RoomOver> {
+        self.command(Command::Refuse { request }).await
+    }
+
+    /// Says who may let others in. Hosts only; everybody is told by [`Event::ModeChanged`].
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), RoomOver> {
+        self.command(Command::SetMode(mode)).await
+    }
+
+    /// Puts somebody out: they can open nothing from then on, and the link that they have leads to the waiting room. Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn remove(&self, participant: ParticipantId) -> Result<(), RoomOver> {
+        self.command(Command::Remove { participant }).await
+    }
+
+    /// Makes a new link; the old one leads to the waiting room. Hosts only; everybody is told by [`Event::LinkChanged`].
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn rotate_link(&self) -> Result<(), RoomOver> {
+        self.command(Command::RotateLink).await
+    }
+
+    /// Makes somebody a host. Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn make_host(&self, participant: ParticipantId) -> Result<(), RoomOver> {
+        self.command(Command::MakeHost { participant }).await
+    }
+
+    /// Takes a host's rights away, one's own perhaps. Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn drop_host(&self, participant: ParticipantId) -> Result<(), RoomOver> {
+        self.command(Command::DropHost { participant }).await
+    }
+
+    /// Says how much of the chat newcomers are shown: the last so many messages, none older than so many minutes (0 is no bound).
+    /// Hosts only.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn set_history(&self, messages: u16, minutes: u16) -> Result<(), RoomOver> {
+        self.command(Command::SetHistory { messages, minutes }).await
+    }
+
+    /// Where no host has been for a minute: says that somebody should go. With two thirds of those who have been here for five
+    /// minutes saying so, they are removed, and the room is locked until a host is back.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn vote(&self, participant: ParticipantId) -> Result<(), RoomOver> {
+        self.command(Command::Vote { participant }).await
+    }
+
+    /// Ends the call for everybody. Hosts only; the last event is [`crate::Ended::CallEnded`].
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn end_for_all(&self) -> Result<(), RoomOver> {
+        self.command(Command::EndForAll).await
+    }
+
+    /// Leaves, unless we are the last host and others are here: then [`Event::LastHost`] asks to think it over, once.
+    ///
+    /// # Errors
+    /// When the room is over.
+    pub async fn ask_to_leave(&self) -> Result<(), RoomOver> {
+        self.order(Order::AskToLeave).await
+    }
+
+    async fn command(&self, command: Command) -> Result<(), RoomOver> {
+        self.order(Order::Command(command)).await
     }
 
     /// Says goodbye, so that nobody has to wait for us, and returns when the connection is closed: after a round trip,

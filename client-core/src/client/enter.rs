@@ -4,6 +4,7 @@
 //!   [create: PutRecord] --> Resolve --+-- nobody there --> Genesis --+--> Entered
 //!                             ^       +-- occupied ------> Join -----+
 //!                             +--- CONFLICT, another instance -------+
+//!                             +--- nobody answers: asked again ------+
 //! ```
 //!
 //! A lost session loses nothing but time: the next one begins at the same step, or at the look-up.
@@ -24,22 +25,17 @@ use conclave_federation::{
 
 use super::{
     Ask,
+    asking::{Asking, Due},
     core::{Ctx, Hall, to_error},
 };
 use crate::{
-    api::{ClientError, CreateRoom, DeclineReason, Event},
-    group::{FoundError, Founding, Group, JoinError, Joining, Lobby},
+    api::{ClientError, CreateRoom, Event},
+    group::{FoundError, Founding, Group, JoinError, Joining, Lobby, RetiredLink},
     leaf::Profile,
     link::Link,
     room::{AccessSecret, new_room},
     state::Mode,
 };
-
-/// A request that nobody answered is made again after this long; from the second on any participant may answer at once.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(4);
-
-/// Requests before people are told that nobody answers.
-const MAX_REQUESTS: u32 = 3;
 
 /// Look-ups before people are told that it does not work: a race that is lost, a hub that is just starting.
 const MAX_LOOKUPS: u32 = 16;
@@ -47,17 +43,29 @@ const MAX_LOOKUPS: u32 = 16;
 /// The pause before a look-up that follows a failed one.
 const LOOKUP_PAUSE: Duration = Duration::from_millis(700);
 
-/// What the first one in needs: the founder has it from the start, others from having been in the room.
+/// A room in which there has never been a call is somebody's who is about to begin one: its link waits for them so often.
+const LOOKUPS_BEFORE_FIRST: u32 = 4;
+
+/// What the first one in begins a call with, besides the link.
 #[derive(Clone)]
 pub(super) struct Access {
-    /// `A_g`.
-    pub(super) secret: AccessSecret,
+    /// `A_g` of the room's record, for those who have it: a call that others begin has its own.
+    pub(super) secret: Option<AccessSecret>,
     /// The founder's key, when it is them: makes a host.
     pub(super) founder: Option<SigningKey>,
+    /// Links of earlier generations, as far as they are known.
+    pub(super) retired: Vec<RetiredLink>,
     /// The room's title.
     pub(super) title: String,
     /// Who may let others in, when a call begins.
     pub(super) mode: Mode,
+}
+
+impl Default for Access {
+    /// Of those who have the link and nothing else.
+    fn default() -> Self {
+        Self { secret: None, founder: None, retired: Vec::new(), title: String::new(), mode: Mode::Open }
+    }
 }
 
 /// What came of a step.
@@ -90,7 +98,7 @@ enum Step {
     /// The genesis is offered to the hub; kept until we know whose genesis the hub took.
     Founding(Box<Begun>),
     /// The request is open.
-    Requesting { joining: Box<Joining>, hall: Box<Hall>, requests: u32, again_at: Duration },
+    Requesting(Box<Asking>),
 }
 
 struct Begun {
@@ -106,30 +114,30 @@ pub(super) struct Enter {
     /// The record to offer, until the hub has it.
     record: Option<Box<RoomRecord>>,
     link: Option<Link>,
-    access: Option<Access>,
+    access: Access,
     lookups: u32,
     step: Step,
 }
 
 impl Enter {
-    fn at_the_door(create: Option<CreateRoom>, link: Option<Link>, access: Option<Access>) -> Self {
+    fn at_the_door(create: Option<CreateRoom>, link: Option<Link>, access: Access) -> Self {
         let step = Step::Waiting { until: Duration::ZERO };
         Self { create, record: None, link, access, lookups: 0, step }
     }
 
     /// A new room.
     pub(super) fn create(room: CreateRoom) -> Self {
-        Self::at_the_door(Some(room), None, None)
+        Self::at_the_door(Some(room), None, Access::default())
     }
 
     /// Into the room of this link.
     pub(super) fn join(link: Link) -> Self {
-        Self::at_the_door(None, Some(link), None)
+        Self::at_the_door(None, Some(link), Access::default())
     }
 
     /// Back into a room that we were in, as if for the first time.
     pub(super) fn again(link: Link, access: Access) -> Self {
-        Self::at_the_door(None, Some(link), Some(access))
+        Self::at_the_door(None, Some(link), access)
     }
 
     /// The link, once there is one.
@@ -139,7 +147,7 @@ impl Enter {
 
     /// A session can be used.
     pub(super) fn on_open(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
-        if matches!(self.step, Step::Requesting { .. }) {
+        if matches!(self.step, Step::Requesting(_)) {
             // The same request again: the hub knows its id.
             return self.request(ctx);
         }
@@ -171,14 +179,20 @@ impl Enter {
         let Some(open) = &ctx.open else { return Ok(()) };
         let hub = Hub { relay: open.relay.relay, addresses: open.relay.addresses.clone() };
         let host = hub.addresses.first().map_or("", |address| address.as_str()).to_owned();
-        let new = new_room(&mut ctx.core.rng, vec![hub], ctx.now.unix_ms, room.max_members)?;
+        let mut new = new_room(&mut ctx.core.rng, vec![hub], ctx.now.unix_ms, room.max_members)?;
         self.link = Some(new.to_link(&host));
-        self.access = Some(Access {
-            secret: new.access.clone(),
+        if room.mode != Mode::Open {
+            // Whoever comes early with the link must not be able to begin a call in which everybody lets in.
+            new.record.host_required = true;
+            new.record.sign(&new.founder);
+        }
+        self.access = Access {
+            secret: Some(new.access.clone()),
             founder: Some(new.founder.clone()),
+            retired: Vec::new(),
             title: room.title.clone(),
             mode: room.mode,
-        });
+        };
         self.record = Some(Box::new(new.record));
         Ok(())
     }
@@ -186,7 +200,7 @@ impl Enter {
     fn resolve(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
         let Some((room, via)) = self.where_to_ask(ctx) else { return Progress::Failed(ClientError::LinkInvalid) };
         self.lookups += 1;
-        if !matches!(self.step, Step::Founding(_)) {
+        if !matches!(self.step, Step::Founding(_) | Step::Requesting(_)) {
             self.step = Step::Resolving;
         }
         ctx.ask(Request::Resolve(Resolve { via, room }), Ask::Resolve);
@@ -222,7 +236,10 @@ impl Enter {
                 Some(_) | None => self.look_again(ClientError::BadWelcome, ctx),
             },
             (Ask::Join, Answer::Admitted(admitted)) => self.on_admitted(&admitted, ctx),
-            (Ask::Join, Answer::Declined(_)) => Progress::Failed(ClientError::Declined { reason: DeclineReason::Refused }),
+            (Ask::Join, Answer::Declined(note)) => match &self.step {
+                Step::Requesting(asking) => Progress::Failed(ClientError::Declined { reason: asking.declined(&note) }),
+                Step::Waiting { .. } | Step::Putting | Step::Resolving | Step::Founding(_) => Progress::Stay,
+            },
             (Ask::PutRecord | Ask::Resolve | Ask::Genesis | Ask::Join, Answer::Refused(refusal)) => {
                 self.on_refused(ask, &refusal, ctx)
             }
@@ -243,7 +260,7 @@ impl Enter {
     }
 
     fn entered(&self, group: Group, hall: Hall) -> Progress {
-        let founder = self.access.as_ref().and_then(|access| access.founder.clone());
+        let founder = self.access.founder.clone();
         Progress::Entered(Box::new(Entered { group, hall, founder }))
     }
 
@@ -255,7 +272,7 @@ impl Enter {
             Err(RecordError::Expired) => return Progress::Failed(ClientError::RoomExpired),
             Err(error) => return Progress::Failed(ClientError::Record(error)),
         }
-        if link.secret.keys_of(&record).is_none() {
+        if link.secret.find(&record).is_none() {
             return Progress::Failed(ClientError::LinkInvalid);
         }
         if let Some(begun) = self.begun()
@@ -267,7 +284,7 @@ impl Enter {
         }
         let hall = Hall { link, record };
         if !occupied {
-            return self.found_call(hall, instance.next(), ctx);
+            return self.found_call(hall, instance, ctx);
         }
         let lobby = Lobby {
             record: hall.record.clone(),
@@ -277,30 +294,40 @@ impl Enter {
             group: group.bytes().clone(),
             seq,
         };
+        if let Step::Requesting(asking) = &mut self.step
+            && asking.again(hall.clone(), lobby.clone(), ctx)
+        {
+            return Progress::Stay;
+        }
         let profile = Profile::named(&ctx.core.profile.name);
-        let founder = self.access.as_ref().and_then(|access| access.founder.as_ref());
         let commitment = ctx.core.commit();
-        match Joining::new(ctx.core.seed(), lobby, profile, founder, commitment) {
+        match Joining::new(ctx.core.seed(), lobby, profile, self.access.founder.as_ref(), commitment) {
             Ok(joining) => {
-                let (joining, hall) = (Box::new(joining), Box::new(hall));
-                self.step = Step::Requesting { joining, hall, requests: 0, again_at: ctx.now.mono };
+                self.step = Step::Requesting(Box::new(Asking::new(joining, hall, ctx.now.mono)));
                 self.request(ctx)
             }
             Err(_) => self.look_again(ClientError::BadWelcome, ctx),
         }
     }
 
-    fn found_call(&mut self, hall: Hall, instance: Instance, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
-        let Some(access) = &self.access else {
-            // Whoever can begin the call may be on the way: a link is often followed before its sender is in.
+    /// Nobody is there: whoever has the room's link begins the next call.
+    fn found_call(&mut self, hall: Hall, last: Instance, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
+        let access = &self.access;
+        // Who made the room may be on the way: a link is often followed before its sender is in. Where it has to be them, too.
+        let is_first = last == Instance(0) && access.founder.is_none() && self.lookups < LOOKUPS_BEFORE_FIRST;
+        if is_first || (hall.record.host_required && access.founder.is_none()) {
             return self.look_again(ClientError::NobodyThere, ctx);
-        };
+        }
+        if hall.link.secret.keys_of(&hall.record).is_none() {
+            // A waiting room in front of an empty one: nobody can let in.
+            return Progress::Failed(ClientError::LinkInvalid);
+        }
         let founding = Founding {
             record: hall.record.clone(),
             link: hall.link.secret.clone(),
-            access: Some(access.secret.clone()),
-            retired: Vec::new(),
-            instance,
+            access: access.secret.clone(),
+            retired: access.retired.clone(),
+            instance: last.next(),
             profile: Profile::named(&ctx.core.profile.name),
             commitment: ctx.core.commit(),
             founder: access.founder.clone(),
@@ -322,20 +349,23 @@ impl Enter {
 
     /// Makes the request, or makes it again.
     fn request(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
-        let Step::Requesting { joining, hall, requests, again_at } = &mut self.step else { return Progress::Stay };
-        let Some(mut join) = joining.request(ctx.now.unix_ms) else { return Progress::Failed(ClientError::BadWelcome) };
-        *requests += 1;
-        *again_at = ctx.now.mono + REQUEST_PATIENCE;
-        join.via = hall.via(ctx.relay());
-        ctx.ask(Request::Join(join), Ask::Join);
-        Progress::Stay
+        match &mut self.step {
+            Step::Requesting(asking) => {
+                if asking.request(ctx) {
+                    Progress::Stay
+                } else {
+                    Progress::Failed(ClientError::BadWelcome)
+                }
+            }
+            Step::Waiting { .. } | Step::Putting | Step::Resolving | Step::Founding(_) => Progress::Stay,
+        }
     }
 
     fn on_admitted(&mut self, admitted: &Admitted, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
-        let Step::Requesting { joining, hall, .. } = &mut self.step else { return Progress::Stay };
-        match joining.admitted(admitted) {
+        let Step::Requesting(asking) = &mut self.step else { return Progress::Stay };
+        match asking.admitted(admitted) {
             Ok(group) => {
-                let hall = Hall::clone(hall);
+                let hall = asking.hall.clone();
                 self.entered(group, hall)
             }
             // An answer to a request that was made anew meanwhile: the newer one's is on its way.
@@ -351,11 +381,15 @@ impl Enter {
             (_, Code::CLOSED) => Progress::Failed(error),
             // Somebody else began the call, or ended it, or the answer was lost: look again, and see whose genesis it is.
             (Ask::Genesis, _) => self.keep_looking(error, ctx),
-            (Ask::Join, Code::WRONG_INSTANCE) => self.look_again(error, ctx),
-            // The hub's patience with a request is another than ours: ours decides.
-            (Ask::Join, Code::UNANSWERED | Code::TIMEOUT | Code::INTERNAL | Code::RATE | Code::FULL | Code::EXISTS) => {
+            (Ask::Join, Code::WRONG_INSTANCE | Code::STALE_GENERATION) => self.look_again(error, ctx),
+            (Ask::Join, Code::UNANSWERED) => {
+                if let Step::Requesting(asking) = &mut self.step {
+                    asking.hurry(ctx.now.mono);
+                }
                 Progress::Stay
             }
+            // Our own patience decides.
+            (Ask::Join, Code::TIMEOUT | Code::INTERNAL | Code::RATE | Code::FULL | Code::EXISTS) => Progress::Stay,
             (_, Code::TIMEOUT | Code::UNREACHABLE | Code::RATE | Code::STORE | Code::INTERNAL) => self.look_again(error, ctx),
             _ => Progress::Failed(error),
         }
@@ -370,6 +404,10 @@ impl Enter {
     }
 
     fn look_again(&mut self, error: ClientError, ctx: &Ctx<'_, impl Outlet>) -> Progress {
+        if let (Step::Requesting(asking), false) = (&mut self.step, matches!(error, ClientError::BadWelcome)) {
+            asking.later(ctx.now.mono);
+            return Progress::Stay;
+        }
         if self.lookups >= MAX_LOOKUPS {
             return Progress::Failed(error);
         }
@@ -381,25 +419,19 @@ impl Enter {
     pub(super) fn on_timeout(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Progress {
         match &mut self.step {
             Step::Waiting { until } if *until <= ctx.now.mono => self.begin(ctx),
-            Step::Requesting { joining, requests, again_at, .. } if *again_at <= ctx.now.mono => {
-                if *requests >= MAX_REQUESTS {
-                    return Progress::Failed(ClientError::NobodyAnswered);
-                }
-                if joining.again().is_err() {
-                    return Progress::Failed(ClientError::BadWelcome);
-                }
-                self.request(ctx)
-            }
-            Step::Waiting { .. } | Step::Putting | Step::Resolving | Step::Founding(_) | Step::Requesting { .. } => {
-                Progress::Stay
-            }
+            Step::Requesting(asking) => match asking.on_timeout(ctx) {
+                Due::Nothing => Progress::Stay,
+                Due::Again => self.resolve(ctx),
+                Due::Over => Progress::Failed(ClientError::NobodyAnswered),
+            },
+            Step::Waiting { .. } | Step::Putting | Step::Resolving | Step::Founding(_) => Progress::Stay,
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         match &self.step {
             Step::Waiting { until } => Some(*until),
-            Step::Requesting { again_at, .. } => Some(*again_at),
+            Step::Requesting(asking) => Some(asking.next_timeout()),
             Step::Putting | Step::Resolving | Step::Founding(_) => None,
         }
     }

@@ -14,18 +14,23 @@ mod about;
 mod attest;
 mod carriers;
 mod chat;
+mod commits;
 mod compare;
 mod control;
 mod duties;
 mod fresh;
+mod generation;
 mod hosts;
+mod knocks;
 mod leave;
 mod membership;
+mod misdeeds;
 mod objects;
 mod peace;
 mod report;
 mod say;
 mod tracks;
+mod votes;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -44,7 +49,10 @@ use conclave_federation::{
     },
 };
 
-use self::{carriers::Carriers, chat::Chat, fresh::Fresh, leave::Leaving, membership::Seat, report::Reports, say::Own};
+use self::{
+    carriers::Carriers, chat::Chat, fresh::Fresh, knocks::Knocks, leave::Leaving, membership::Seat, misdeeds::Misdeeds,
+    report::Reports, say::Own, votes::Votes,
+};
 use super::{
     Ask,
     core::{Ctx, Hall, to_error},
@@ -61,7 +69,9 @@ use crate::{
     heartbeat::Pulse,
     keys::{BaseKey, Epoch},
     leaf::Profile,
+    link::Link,
     publish::{Publisher, Way},
+    room::AccessSecret,
     roster::{Member, Roster},
     sframe::{Opener, Sealer},
     subscribe::Subscriber,
@@ -95,6 +105,8 @@ pub(super) enum Next {
     Enter,
     /// As asked.
     Left,
+    /// A host ended the call.
+    CallEnded,
     /// It cannot go on.
     Failed(ClientError),
 }
@@ -125,6 +137,8 @@ pub(super) struct Joined {
     /// Room and call; its track is not looked at.
     place: TrackName,
     access_key: SigningKey,
+    /// `A_g`, as far as we know: outlives the group on the way back.
+    secret: AccessSecret,
     me: u16,
     /// The epoch in which we entered first.
     first_epoch: u64,
@@ -160,13 +174,27 @@ pub(super) struct Joined {
     chat: Chat,
     reports: Reports,
     leaving: Option<Leaving>,
+    /// The last host was told what their leaving means.
+    asked_to_leave: bool,
     carriers: Carriers,
+    knocks: Knocks,
+    votes: Votes,
+    misdeeds: Misdeeds,
+    /// Whether a proof of ours was taken in this session.
+    proved: bool,
 }
 
 impl Joined {
     /// With a group in hand, and no proof shown to anybody yet.
     pub(super) fn new(entered: Entered, now: Now, ctx_rng: &mut rand_chacha::ChaCha20Rng) -> Self {
         let Entered { group, hall, founder } = entered;
+        // Whoever was let in with an old link is given the current one.
+        let link = Link::to_room(&hall.link.host, group.record(), group.link().clone());
+        let mut events = VecDeque::new();
+        if link.secret != hall.link.secret {
+            events.push_back(Event::LinkChanged { link: link.clone() });
+        }
+        let hall = Hall { link, record: group.record().clone() };
         let place = TrackName { room: group.room(), instance: group.instance(), track: TrackId(0) };
         let epoch = epoch_of(&group);
         let me = leaf(group.me());
@@ -177,14 +205,16 @@ impl Joined {
         chat.transcripts.note(group.epoch(), group.transcript());
         Self {
             access: Access {
-                secret: group.access().clone(),
+                secret: generation::secret_of_record(&group),
                 founder,
+                retired: group.retired_links().to_vec(),
                 title: group.state().title.as_str().to_owned(),
                 mode: group.state().mode,
             },
             hall,
             place,
             access_key: group.access_key().clone(),
+            secret: group.access().clone(),
             me,
             first_epoch: group.first_epoch(),
             profile: group.member(group.me()).map_or_else(|| Profile::named(""), |member| member.profile),
@@ -192,7 +222,7 @@ impl Joined {
             conflict_since: None,
             attached: Attached::No,
             attach_refusals: 0,
-            told: Told::Waiting { until: None, events: VecDeque::new() },
+            told: Told::Waiting { until: None, events },
             roster: Roster::new(me, &members, group.epoch(), now.mono),
             catalogs: Catalogs::default(),
             pulse: Pulse::new(me, now.mono),
@@ -214,7 +244,12 @@ impl Joined {
             chat,
             reports: Reports::default(),
             leaving: None,
+            asked_to_leave: false,
             carriers: Carriers::default(),
+            knocks: Knocks::default(),
+            votes: Votes::new(now.mono),
+            misdeeds: Misdeeds::default(),
+            proved: false,
             seat: Seat::In(Box::new(group)),
         }
     }
@@ -252,7 +287,10 @@ impl Joined {
         let claim = AttachClaim { relay, authority: &open.authority, nonce: &nonce, room, instance, generation, role: 0 };
         let signature = self.access_key.sign(Label::Attach, &claim.bytes());
         let Some(capability) = self.capability(ctx) else { return };
-        self.attached = Attached::Asked;
+        // A session that had our proof goes on while it is shown the next one.
+        if !self.is_attached() {
+            self.attached = Attached::Asked;
+        }
         let attach = Attach { room, instance, generation, role: 0, signature, capability };
         ctx.ask(Request::Attach(attach), Ask::Attach);
     }
@@ -266,11 +304,11 @@ impl Joined {
     }
 
     fn on_attached(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        if !matches!(self.attached, Attached::Asked) {
-            return;
-        }
         self.attached = Attached::Yes { renew_at: ctx.now.mono + CAPABILITY_LIFE / 2 };
         self.attach_refusals = 0;
+        if std::mem::replace(&mut self.proved, true) {
+            return self.on_attached_again(ctx);
+        }
         // We did not listen until now.
         self.roster.restart(ctx.now.mono);
         self.pulse.on_attached(ctx.now.mono);
@@ -329,6 +367,7 @@ impl Joined {
     /// The session is gone.
     pub(super) fn on_lost(&mut self, now: Now) {
         self.attached = Attached::No;
+        self.proved = false;
         self.publisher.on_lost();
         self.attest.on_lost(now.mono);
         self.own.on_lost();
@@ -375,7 +414,7 @@ impl Joined {
             (Ask::Join, answer) => self.on_join_answer(answer, ctx),
             (Ask::Resolve, Answer::Resolved(resolved)) => self.on_looked_up(&resolved, ctx),
             // The way in is behind us, a leave note's answer says nothing, and what is left are answers to something else.
-            (Ask::Resolve | Ask::PutRecord | Ask::Genesis | Ask::Leave | Ask::Attach, _) => Next::Stay,
+            (Ask::Resolve | Ask::PutRecord | Ask::Genesis | Ask::Leave | Ask::Decline | Ask::Attach, _) => Next::Stay,
         };
         self.maybe_tell(ctx);
         next
@@ -390,6 +429,9 @@ impl Joined {
                 }
             }
             Notice::Ended(alias) => self.subscriber.wanted.on_ended(*alias, ctx.now.mono),
+            Notice::Detach(detach) if (detach.room, detach.instance) == (self.place.room, self.place.instance) => {
+                self.on_cut_off(ctx.now.mono);
+            }
             // A relay that ends one of our tracks is asked for it again with the next session; a newer record comes with the
             // entry that it belongs to, or when the room is asked for.
             Notice::Unsubscribe(_)

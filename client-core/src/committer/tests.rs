@@ -37,7 +37,7 @@ fn next(committer: &Committer, now: u64, electors: &[Elector], me: Leaf) -> Next
 fn waits_until(next: &Next) -> Option<Duration> {
     match next {
         Next::Wait(until) => *until,
-        Next::Build(_) | Next::Task(_) | Next::Resend => panic!("not waiting: {next:?}"),
+        Next::Build(_) | Next::Task(_) | Next::Reap(_) | Next::Vote(_) | Next::Resend => panic!("not waiting: {next:?}"),
     }
 }
 
@@ -96,7 +96,7 @@ fn hosts_come_first_and_the_silent_not_at_all() {
 fn each_rank_waits_one_step_longer() {
     let people = electors(3);
     let mut committer = Committer::new();
-    committer.on_request(request(1), false, ms(1000));
+    committer.on_request(request(1), ms(1000));
     for (at, due) in [(0, 1050), (1, 1450), (2, 1850)] {
         let me = at_rank(&people, at);
         assert_eq!(waits_until(&next(&committer, due - 1, &people, me)), Some(ms(due)));
@@ -109,7 +109,7 @@ fn a_request_that_was_not_served_in_time_is_served_by_anybody_soon() {
     let people = electors(5);
     let me = at_rank(&people, 4);
     let mut committer = Committer::new();
-    committer.on_request(request(2), false, ms(0));
+    committer.on_request(request(2), ms(0));
     assert_eq!(waits_until(&next(&committer, 0, &people, me)), Some(ms(250)));
 }
 
@@ -117,7 +117,7 @@ fn a_request_that_was_not_served_in_time_is_served_by_anybody_soon() {
 fn after_an_entry_the_first_of_the_new_order_acts_at_once_and_the_others_wait_again() {
     let people = electors(3);
     let mut committer = Committer::new();
-    committer.on_request(request(1), false, ms(0));
+    committer.on_request(request(1), ms(0));
     committer.on_entry(&[], ms(5000));
     assert!(matches!(next(&committer, 5000, &people, at_rank(&people, 0)), Next::Build(_)));
     assert_eq!(waits_until(&next(&committer, 5000, &people, at_rank(&people, 2))), Some(ms(5800)));
@@ -129,7 +129,7 @@ fn a_served_request_is_forgotten_even_if_the_entry_is_skipped() {
     let mut committer = Committer::new();
     let wanted = request(1);
     let id = wanted.id;
-    committer.on_request(wanted, false, ms(0));
+    committer.on_request(wanted, ms(0));
     committer.on_entry(&[id], ms(50));
     assert_eq!(waits_until(&next(&committer, 10_000, &people, Leaf(0))), None);
 }
@@ -138,7 +138,7 @@ fn a_served_request_is_forgotten_even_if_the_entry_is_skipped() {
 fn while_a_commit_is_under_way_nothing_else_is_built() {
     let people = electors(1);
     let mut committer = Committer::new();
-    committer.on_request(request(1), false, ms(0));
+    committer.on_request(request(1), ms(0));
     committer.on_sent(ms(100));
     assert_eq!(waits_until(&next(&committer, 200, &people, Leaf(0))), Some(ms(5100)));
     assert!(matches!(next(&committer, 5100, &people, Leaf(0)), Next::Resend));
@@ -159,7 +159,7 @@ fn after_a_refusal_a_second_passes() {
     committer.on_refused(ms(300));
     committer.on_entry(&[], ms(400));
     assert_eq!(waits_until(&next(&committer, 500, &people, Leaf(0))), Some(ms(1300)));
-    assert!(matches!(next(&committer, 1300, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
+    assert!(matches!(next(&committer, 1300, &people, Leaf(0)), Next::Reap(_)));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn requests_go_before_leavers_and_leavers_before_the_silent() {
     let mut committer = Committer::new();
     let wanted = request(1);
     let id = wanted.id;
-    committer.on_request(wanted, false, ms(0));
+    committer.on_request(wanted, ms(0));
     committer.on_leave(note(3), None, ms(0));
     committer.on_silent(Leaf(4), ms(0));
     assert_eq!(committer.waiting(), (1, 1, 1));
@@ -176,7 +176,7 @@ fn requests_go_before_leavers_and_leavers_before_the_silent() {
     committer.on_unbuildable(&[id], ms(9000));
     assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Build(Work::Leaves(_))));
     committer.on_gone(Leaf(3), &note(3).key);
-    assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
+    assert!(matches!(next(&committer, 10_000, &people, Leaf(0)), Next::Reap(_)));
     committer.on_alive(Leaf(4));
     assert_eq!(waits_until(&next(&committer, 10_000, &people, Leaf(0))), None);
 }
@@ -197,7 +197,7 @@ fn who_may_not_let_in_waits_for_who_may() {
     let mut committer = Committer::new();
     let wanted = request(1);
     let key = wanted.key;
-    committer.on_request(wanted, false, ms(0));
+    committer.on_request(wanted, ms(0));
     let knock = |host| View { host, mode: Mode::Knock, ..view(&people, Leaf(0)) };
     assert_eq!(waits_until(&committer.next_action(ms(50_000), &knock(false))), None);
     assert_eq!(waits_until(&committer.next_action(ms(50_000), &knock(true))), None, "a host has not let them in");
@@ -219,7 +219,7 @@ fn who_has_an_old_link_waits_for_a_host_in_an_open_room_too() {
     let mut wanted = request(1);
     wanted.old_link = true;
     let key = wanted.key;
-    committer.on_request(wanted, false, ms(0));
+    committer.on_request(wanted, ms(0));
     let open = |host| View { host, ..view(&people, me) };
     committer.admit(key, ms(100));
     assert_eq!(waits_until(&committer.next_action(ms(50_000), &open(false))), None);
@@ -236,9 +236,9 @@ fn a_host_admits_who_has_to_ask_again_and_not_for_ever() {
     let again = request(2);
     committer.admit(again.key, ms(0));
     let view = View { host: true, mode: Mode::Knock, ..view(&people, Leaf(0)) };
-    committer.on_request(again.clone(), false, ms(90_000));
+    committer.on_request(again.clone(), ms(90_000));
     assert_eq!(batch(&committer.next_action(ms(90_050), &view)).len(), 1);
-    committer.on_request(again, false, ms(600_000));
+    committer.on_request(again, ms(600_000));
     assert_eq!(waits_until(&committer.next_action(ms(600_050), &view)), None);
 }
 
@@ -251,8 +251,8 @@ fn one_commit_serves_the_links_of_one_generation() {
     let mut old = other(&new, 2);
     (old.link, old.old_link) = (Generation(7), true);
     committer.admit(old.key, ms(0));
-    committer.on_request(new.clone(), false, ms(0));
-    committer.on_request(old.clone(), false, ms(1));
+    committer.on_request(new.clone(), ms(0));
+    committer.on_request(old.clone(), ms(1));
     let first = batch(&committer.next_action(ms(1000), &view));
     assert_eq!(first.len(), 1);
     committer.on_entry(&first, ms(1000));
@@ -270,9 +270,9 @@ fn of_one_key_the_latest_request_stands_and_has_waited_as_long_as_the_first() {
     let first = request(1);
     let mut again = first.clone();
     (again.id, again.attempt) = (JoinId::new([9; 16]), 2);
-    committer.on_request(first.clone(), false, ms(0));
-    committer.on_request(again.clone(), false, ms(40));
-    committer.on_request(first, false, ms(41));
+    committer.on_request(first.clone(), ms(0));
+    committer.on_request(again.clone(), ms(40));
+    committer.on_request(first, ms(41));
     assert_eq!(batch(&next(&committer, 50, &people, Leaf(0))), [again.id]);
 }
 
@@ -282,13 +282,13 @@ fn those_who_come_in_a_crowd_come_in_together() {
     let template = request(1);
     let mut committer = Committer::new();
     for (at, due) in [(0, 50), (1, 162), (2, 275), (3, 387), (4, 500), (5, 500)] {
-        committer.on_request(other(&template, at), false, ms(u64::from(at)));
+        committer.on_request(other(&template, at), ms(u64::from(at)));
         let waits = waits_until(&next(&committer, 10, &people, Leaf(0))).map(|until| until.as_millis());
         assert_eq!(waits, Some(due), "{at} others");
     }
     assert_eq!(batch(&next(&committer, 500, &people, Leaf(0))).len(), 6);
     for at in 6..64 {
-        committer.on_request(other(&template, at), false, ms(20));
+        committer.on_request(other(&template, at), ms(20));
     }
     assert_eq!(batch(&next(&committer, 20, &people, Leaf(0))).len(), MAX_SERVED, "a full commit waits for nobody");
 }
@@ -298,7 +298,9 @@ fn what_a_host_asks_for_goes_before_everything_else_until_it_is_so() {
     let people = electors(5);
     let me = at_rank(&people, 4);
     let mut committer = Committer::new();
-    committer.on_request(request(2), true, ms(0));
+    let mut back = request(2);
+    back.is_back = true;
+    committer.on_request(back, ms(0));
     let target = note(3).key;
     assert!(committer.on_task(Task::Evict(target)) && committer.on_task(Task::Mode(Mode::Locked)));
     assert!(committer.on_task(Task::Evict(target)), "asked for twice is asked for once");
@@ -339,7 +341,7 @@ fn a_flood_of_requests_is_bounded_and_counted() {
     let mut committer = Committer::new();
     let wanted = request(1);
     for at in 0..=u8::try_from(MAX_PENDING_JOINS).expect("few") {
-        committer.on_request(other(&wanted, at), false, ms(0));
+        committer.on_request(other(&wanted, at), ms(0));
     }
     assert_eq!((committer.waiting().0, committer.dropped()), (MAX_PENDING_JOINS, 1));
 }
@@ -348,11 +350,11 @@ fn a_flood_of_requests_is_bounded_and_counted() {
 fn what_nobody_could_commit_in_a_minute_is_forgotten_and_keeps_nothing_else_waiting() {
     let people = electors(1);
     let mut committer = Committer::new();
-    committer.on_request(request(1), false, ms(0));
+    committer.on_request(request(1), ms(0));
     committer.on_leave(note(3), None, ms(0));
     committer.on_silent(Leaf(4), ms(1000));
     assert!(matches!(next(&committer, 59_999, &people, Leaf(0)), Next::Build(Work::Requests(_))));
-    assert!(matches!(next(&committer, 60_000, &people, Leaf(0)), Next::Build(Work::Reap { .. })));
+    assert!(matches!(next(&committer, 60_000, &people, Leaf(0)), Next::Reap(_)));
     committer.on_leave(note(5), None, ms(60_000));
     assert_eq!(committer.waiting(), (0, 1, 1));
 }

@@ -10,7 +10,7 @@ use conclave_federation::{
     record::{CallKeys, RoomRecord},
     wire::{
         Blob, Wire,
-        message::{Admitted, EntryHeader, EntryKind, Join},
+        message::{Admitted, EntryHeader, EntryKind, Join, Note},
     },
 };
 use openmls::prelude::{
@@ -20,6 +20,7 @@ use openmls::prelude::{
 use openmls_traits::OpenMlsProvider;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use zeroize::Zeroizing;
 
 use super::{
     EpochBox, Group, LeafSigner, Parts, Request, RequestKind,
@@ -32,6 +33,9 @@ use super::{
     roster_hash,
 };
 use crate::{
+    api::DeclineReason,
+    decline::Declined,
+    hpke,
     leaf::{Bind, Call, Profile, genesis_hash},
     provider::{self, Provider},
     room::{JoinKeys, LinkSecret},
@@ -70,6 +74,10 @@ pub struct Joining {
     kind: RequestKind,
     attempt: u8,
     id: JoinId,
+    /// Refusals are sealed to it.
+    reply: hpke::SecretKey,
+    /// The request before this one: its answer may be on its way.
+    earlier: Option<(JoinId, hpke::SecretKey)>,
     body: Blob<MAX_REQUEST_BODY>,
 }
 
@@ -162,10 +170,30 @@ impl Joining {
             kind,
             attempt: 0,
             id: JoinId::new([0; 16]),
+            reply: hpke::SecretKey::derive(&[0; 32]),
+            earlier: None,
             body: Blob::default(),
         };
         joining.again()?;
         Ok(joining)
+    }
+
+    /// The same key asks again in a room that was looked up again: its record may be a newer one, and a leaf may not be made
+    /// for a moment that is long gone.
+    ///
+    /// # Errors
+    /// When the link does not fit the record any more, another call is on, or the request cannot be made.
+    pub fn again_in(&mut self, lobby: Lobby) -> Result<(), JoinError> {
+        let (link, keys) = lobby.link.find(&lobby.record).ok_or(JoinError::Link)?;
+        if lobby.call.as_ref().is_some_and(|call| !call.verify(lobby.instance, &lobby.record)) {
+            return Err(JoinError::Keys);
+        }
+        if lobby.group != self.lobby.group || lobby.instance != self.lobby.instance {
+            return Err(JoinError::NoCall);
+        }
+        self.bind.seq = lobby.seq;
+        (self.lobby, self.link, self.keys) = (lobby, link, keys);
+        self.again()
     }
 
     /// Makes a new request, with a new id and a new key package under the same leaf key: the answer to an earlier one was
@@ -178,9 +206,11 @@ impl Joining {
         self.attempt = self.attempt.saturating_add(1).min(MAX_ATTEMPT);
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
-        self.id = JoinId::new(id);
-        let mut reply = [0; 32];
-        self.rng.fill_bytes(&mut reply);
+        let before = std::mem::replace(&mut self.id, JoinId::new(id));
+        let mut reply = Zeroizing::new([0; 32]);
+        self.rng.fill_bytes(reply.as_mut());
+        let earlier = std::mem::replace(&mut self.reply, hpke::SecretKey::derive(reply.as_ref()));
+        self.earlier = Some((before, earlier));
         let extensions = node::leaf_extensions(&self.profile, &self.bind).map_err(|_| JoinError::Request)?;
         let bundle = KeyPackageBuilder::new()
             .key_package_lifetime(node::lifetime())
@@ -196,8 +226,7 @@ impl Joining {
             attempt: self.attempt,
             key_package: Blob::new(key_package.into()).ok_or(JoinError::Request)?,
             note: None,
-            // Sealed refusals are not spoken yet: a key that nobody holds.
-            reply,
+            reply: *self.reply.public(),
             key: self.signer.0.verifying_key(),
             signature: Signature::new([0; 64]),
         };
@@ -230,6 +259,15 @@ impl Joining {
     #[must_use]
     pub const fn id(&self) -> JoinId {
         self.id
+    }
+
+    /// Why our request was refused; a note that no participant sealed says nothing, and is a refusal all the same.
+    #[must_use]
+    pub fn declined(&self, note: &Note) -> DeclineReason {
+        let (room, instance) = (self.lobby.record.room, self.lobby.instance);
+        let requests = self.earlier.iter().map(|(id, reply)| (*id, reply)).chain([(self.id, &self.reply)]);
+        let mut reasons = requests.filter_map(|(id, reply)| Declined { room, instance, id }.open(note, reply));
+        reasons.next().unwrap_or(DeclineReason::Refused)
     }
 
     /// Our leaf key's public half.

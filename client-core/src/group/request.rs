@@ -115,6 +115,8 @@ pub struct Candidate {
     pub link: Generation,
     /// Whether that is an earlier one: their link leads to the waiting room alone.
     pub old_link: bool,
+    /// Where a refusal goes: X25519.
+    pub reply: [u8; 32],
     /// Whether their key is in the tree: they come back, and nobody is asked.
     pub is_back: bool,
     pub(super) key_package: KeyPackage,
@@ -319,6 +321,7 @@ impl Group {
             bind,
             link,
             old_link: link != self.record.generation,
+            reply: request.reply,
             is_back: self.leaf_of(&key).is_some(),
             key_package,
         })

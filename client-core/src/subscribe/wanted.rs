@@ -155,9 +155,14 @@ impl Wanted {
         }
     }
 
+    /// Whether as much is asked for as may be at once.
+    fn is_busy(&self) -> bool {
+        self.tracks.values().filter(|want| want.state == State::Asked).count() >= MAX_ASKED
+    }
+
     /// The next one to ask for, now.
     pub(crate) fn next_due(&mut self, now: Duration) -> Option<(TrackId, Start)> {
-        if self.tracks.values().filter(|want| want.state == State::Asked).count() >= MAX_ASKED {
+        if self.is_busy() {
             return None;
         }
         let due = self.tracks.iter_mut().find(|(_, want)| matches!(want.state, State::Due(at) if at <= now));
@@ -208,6 +213,16 @@ impl Wanted {
         let listed = self.listed.contains_key(&track) || track.is_reserved();
         if let Some(want) = self.tracks.get_mut(&track) {
             want.state = if listed { State::Due(now + FIRST_RETRY) } else { State::Unlisted };
+        }
+    }
+
+    /// A new proof was taken: what was refused before is asked for again, at once.
+    pub(crate) fn ask_now(&mut self, now: Duration) {
+        for want in self.tracks.values_mut() {
+            if let State::Due(at) = &mut want.state {
+                *at = now.min(*at);
+                want.refusals = 0;
+            }
         }
     }
 
@@ -275,6 +290,10 @@ impl Wanted {
 
     /// When something has to be asked for.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        if self.is_busy() {
+            // An answer comes first.
+            return None;
+        }
         let due = self.tracks.values().filter_map(|want| match want.state {
             State::Due(at) => Some(at),
             State::Unlisted | State::Asked | State::Active(_) => None,

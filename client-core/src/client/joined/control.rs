@@ -46,6 +46,7 @@ impl Joined {
             Some(Control::Recognise(tags)) => self.on_tags(from, &tags, ctx),
             Some(Control::Reaction(reaction)) => self.on_reaction(from, &reaction, ctx)?,
             Some(Control::MuteRequest(request)) => self.on_mute_request(from, &request, ctx)?,
+            Some(Control::Vote(vote)) => self.on_vote(from, vote, ctx),
         }
         Ok(())
     }
@@ -53,6 +54,9 @@ impl Joined {
     fn on_heartbeat(&mut self, from: u16, beat: &Heartbeat, ctx: &mut Ctx<'_, impl Outlet>) {
         if let (Some(counter), Some(key)) = (self.pulse.on_beat(from, beat, self.roster.vouches(from)), self.roster.key(from)) {
             self.chat.on_heard(key, counter);
+        }
+        if let Some(key) = self.roster.key(from) {
+            self.votes.on_alive(key);
         }
         self.committer.on_alive(crate::group::Leaf(u32::from(from)));
         self.compare_heads(beat, ctx);

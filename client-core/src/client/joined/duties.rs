@@ -10,14 +10,8 @@ use conclave_federation::{
 use super::{
     super::{Ask, core::Ctx},
     Attached, CAPABILITY_LIFE, Joined, Next, Told,
-    membership::CONFLICT_PATIENCE,
 };
-use crate::{
-    api::OpenError,
-    committer::{self, Elector, View},
-    group::{BuildError, Leaf},
-    state::Mode,
-};
+use crate::{api::OpenError, group::Leaf, state::Mode};
 
 impl Joined {
     /// Time has passed.
@@ -44,6 +38,8 @@ impl Joined {
         }
         if self.is_attached() {
             self.watch_over(ctx);
+            self.watch_votes(ctx);
+            self.expire_knocks(ctx);
             self.subscribe(ctx);
             if self.held.wants_log(now) && self.seat.group().is_some() {
                 ctx.core.stats.log_asked_again += 1;
@@ -93,6 +89,7 @@ impl Joined {
             let alone = self.roster.len() < 2;
             let worse_at = if alone { None } else { self.pulse.worse_at(now.mono, self.roster.len()) };
             let worse_at = [worse_at, self.fresh.next_timeout(), self.comparisons.next_timeout()].into_iter().flatten().min();
+            let hosts = [self.votes.next_timeout(), self.knocks.next_timeout()].into_iter().flatten().min();
             let chat = self.chat.next_timeout();
             let (attest, trust) = (self.attest_due(), self.trusts.next_timeout());
             [
@@ -100,13 +97,14 @@ impl Joined {
                 self.heartbeat_due(),
                 self.commit_due(now),
                 worse_at,
+                hosts,
                 chat,
                 attest,
                 trust,
                 self.held.asks_at(),
             ]
         } else {
-            [None; 8]
+            [None; 9]
         };
         always.into_iter().chain(present).chain([told]).flatten().min()
     }
@@ -134,96 +132,17 @@ impl Joined {
         self.watch_freshness(ctx);
         self.expire_comparison(ctx);
         let Some(group) = self.seat.group() else { return };
-        // In closed rooms only hosts may remove somebody against their will.
-        if group.state().mode == Mode::Open || group.is_host(group.me()) {
+        // In rooms where one knocks a host does it, or the votes of the others do. Nobody comes into a locked room again once
+        // their leaf is gone: there the silent are only shown grey.
+        let removes = match group.state().mode {
+            Mode::Open => true,
+            Mode::Knock => group.is_host(group.me()),
+            Mode::Locked => false,
+        };
+        if removes {
             for (leaf, _) in self.roster.silent(now) {
                 self.committer.on_silent(Leaf(u32::from(leaf)), now);
             }
         }
-    }
-
-    fn next_action(&self, now: Now) -> Option<committer::Next> {
-        let group = self.seat.group().filter(|_| self.leaving.is_none())?;
-        if self.committer.is_idle() && group.pending().is_none() {
-            return None;
-        }
-        let electors: Vec<Elector> =
-            self.roster.seats(now.mono).map(|(leaf, host, alive)| Elector { leaf: Leaf(u32::from(leaf)), host, alive }).collect();
-        let view = View {
-            transcript: group.transcript(),
-            electors: &electors,
-            me: group.me(),
-            host: group.is_host(group.me()),
-            mode: group.state().mode,
-        };
-        Some(self.committer.next_action(now.mono, &view))
-    }
-
-    fn commit_due(&self, now: Now) -> Option<Duration> {
-        let conflict = self.conflict_since.map(|since| since + CONFLICT_PATIENCE);
-        let due = match self.next_action(now) {
-            None => None,
-            Some(committer::Next::Wait(at)) => at,
-            Some(committer::Next::Build(_) | committer::Next::Task(_) | committer::Next::Resend) => Some(now.mono),
-        };
-        [conflict, due].into_iter().flatten().min()
-    }
-
-    /// Commits what is ours to commit.
-    fn commit(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
-        let now = ctx.now.mono;
-        if self.conflict_since.is_some_and(|since| since + CONFLICT_PATIENCE <= now) {
-            self.conflict_since = None;
-            self.committer.on_timeout(now);
-        }
-        let action = self.next_action(ctx.now);
-        let Some(group) = self.seat.group_mut() else { return Next::Stay };
-        let append = match action {
-            None | Some(committer::Next::Wait(_)) => return Next::Stay,
-            Some(committer::Next::Build(work)) => match group.build(work) {
-                Ok(built) => {
-                    self.committer.forget(&built.refused);
-                    Some(built.append)
-                }
-                Err(BuildError::Nothing(refused)) => {
-                    self.committer.on_unbuildable(&refused, now);
-                    None
-                }
-                Err(BuildError::Pending) => {
-                    self.committer.on_timeout(now);
-                    None
-                }
-                Err(BuildError::Gone) => return self.come_back(ctx),
-                Err(
-                    error @ (BuildError::Policy(_)
-                    | BuildError::Authority
-                    | BuildError::TooEarly
-                    | BuildError::TooLarge
-                    | BuildError::Mls),
-                ) => {
-                    tracing::debug!(%error, "nothing committed");
-                    self.committer.on_unbuildable(&[], now);
-                    None
-                }
-            },
-            Some(committer::Next::Task(_)) => {
-                // Nothing is asked for yet that the group can do.
-                self.committer.on_task_done();
-                None
-            }
-            Some(committer::Next::Resend) => {
-                let pending = group.pending().cloned();
-                if pending.is_none() {
-                    self.committer.on_entry(&[], now);
-                }
-                pending
-            }
-        };
-        if let Some(mut append) = append {
-            append.via = self.hall.via(ctx.relay());
-            self.committer.on_sent(now);
-            ctx.ask(Request::Append(append), Ask::Append);
-        }
-        Next::Stay
     }
 }

@@ -116,7 +116,7 @@ impl Joined {
     /// Somebody shows the newest head that they hold.
     pub(super) fn on_beacon(&mut self, arrived: &Arrived, ctx: &mut Ctx<'_, impl Outlet>) {
         let Some(hub) = self.hub_key() else { return };
-        let access = self.seat.group().map_or(&self.access.secret, crate::group::Group::access);
+        let access = self.seat.group().map_or(&self.secret, crate::group::Group::access);
         let Some(head) = open_beacon(access, self.place.room, self.place.instance, &arrived.payload) else {
             ctx.core.stats.beacons_refused += 1;
             return;

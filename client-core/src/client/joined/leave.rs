@@ -8,6 +8,7 @@ use super::{
     super::{Ask, core::Ctx},
     Joined, Next,
 };
+use crate::api::Event;
 
 /// How long the hub may take to show our note to everybody, us included. After that we go without: the others will miss
 /// us by our silence.
@@ -32,6 +33,10 @@ impl Joined {
         }
         if !self.is_attached() {
             return Next::Left;
+        }
+        if self.is_last_host() && !std::mem::replace(&mut self.asked_to_leave, true) {
+            self.tell(Event::LastHost, ctx);
+            return Next::Stay;
         }
         let alone = self.roster.others().next().is_none();
         if !alone {

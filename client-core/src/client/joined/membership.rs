@@ -17,7 +17,7 @@ use super::{
     Joined, Next, Told, epoch_of, leaf, member,
 };
 use crate::{
-    api::{Departure, Event, OpenError, Warning},
+    api::{ClientError, Departure, Event, OpenError, Warning},
     committer::Committer,
     group::{self, Applied, Group, JoinError, Joining, Outcome},
     roster::{Member, Roster},
@@ -91,12 +91,15 @@ impl Joined {
         match outcome {
             Outcome::Applied(applied) => self.on_applied(&applied, ctx),
             Outcome::Repeated => Next::Stay,
-            Outcome::Skipped { skip, .. } => {
+            Outcome::Skipped { skip, by } => {
                 tracing::debug!(%skip, "entry skipped");
                 ctx.core.stats.entries_skipped += 1;
+                if let Some(by) = by {
+                    self.on_junk(leaf(by), ctx);
+                }
                 Next::Stay
             }
-            Outcome::Ended => Next::Left,
+            Outcome::Ended => Next::CallEnded,
             Outcome::Fault(fault) => {
                 tracing::debug!(%fault, "entry cannot be applied here");
                 self.come_back(ctx)
@@ -129,7 +132,12 @@ impl Joined {
         ctx.core.stats.entries_applied += 1;
         ctx.core.stats.entries_made += u64::from(applied.own);
         if applied.removed_me {
-            return if self.leaving.is_some() { Next::Left } else { self.come_back(ctx) };
+            let how = applied.removed.iter().find(|(gone, _)| leaf(gone.leaf) == self.me).map(|(_, how)| *how);
+            return match how {
+                _ if self.leaving.is_some() => Next::Left,
+                Some(group::Departure::Removed { .. } | group::Departure::VotedOut) => Next::Failed(ClientError::Removed),
+                Some(group::Departure::Left | group::Departure::Reaped) | None => self.come_back(ctx),
+            };
         }
         if applied.alarm.is_some() {
             self.tell(Event::Warning(Warning::RecordMismatch), ctx);
@@ -145,6 +153,8 @@ impl Joined {
         self.sealer.advance(epoch.clone());
         for (gone, how) in &applied.removed {
             self.committer.on_gone(gone.leaf, &gone.key);
+            self.votes.forget(&gone.key);
+            self.misdeeds.remove(&gone.key);
             // Whoever was silent may only have been away: what was said while they were here is still theirs.
             if *how != group::Departure::Reaped {
                 self.chat.on_gone(&gone.key);
@@ -171,7 +181,8 @@ impl Joined {
             match gone.map(|(_, how)| how) {
                 Some(group::Departure::Left) => Departure::Left,
                 Some(group::Departure::Reaped) => Departure::Reaped,
-                Some(group::Departure::Removed { .. } | group::Departure::VotedOut) => Departure::Removed { by },
+                Some(group::Departure::Removed { .. }) => Departure::Removed { by },
+                Some(group::Departure::VotedOut) => Departure::Removed { by: None },
                 None => Departure::Moved,
             }
         };
@@ -180,6 +191,9 @@ impl Joined {
         }
         self.tell(Event::Epoch { epoch: epoch.number, safety_code: code, committed: applied.own }, ctx);
         self.tell_hands(ctx);
+        self.on_agreed(applied, ctx);
+        self.settle_tasks(ctx);
+        self.settle_knocks(ctx);
         if !applied.added.is_empty() || !applied.swapped.is_empty() {
             self.welcome(ctx);
         }
@@ -240,7 +254,9 @@ impl Joined {
                 code => {
                     tracing::debug!(code = code.name(), "commit refused");
                     group.discard();
-                    self.committer.on_refused(ctx.now.mono);
+                    if self.committer.on_refused(ctx.now.mono).is_some() {
+                        ctx.core.warn(Warning::NotChanged);
+                    }
                     Next::Stay
                 }
             },
@@ -329,7 +345,6 @@ impl Joined {
         }
         self.me = leaf(group.me());
         self.forget_leaf(self.me, ctx);
-        self.access_key = group.access_key().clone();
         self.chat.transcripts.note(epoch.number, group.transcript());
         let before = std::mem::replace(&mut self.roster, Roster::new(self.me, &members, epoch.number, ctx.now.mono));
         self.roster.carry_over(&before);
@@ -342,6 +357,7 @@ impl Joined {
         self.opener = Opener::new(epoch);
         self.subscriber.wanted.log_is_at(group.position().seq);
         self.seat = Seat::In(Box::new(group));
+        self.catch_up_generation(ctx);
         self.follow_log_anew(ctx);
         self.comparisons.on_back();
         self.note_epoch(true);

@@ -245,9 +245,10 @@ impl Joined {
                 // take the leaf from under them.
                 let served =
                     candidate.kind == RequestKind::Join && candidate.attempt <= 1 && group.leaf_of(&candidate.key).is_some();
-                if !served {
-                    let back = group.leaf_of(&candidate.key).is_some();
-                    self.committer.on_request(*candidate, back, ctx.now.mono);
+                if !served && candidate.is_back {
+                    self.committer.on_request(*candidate, ctx.now.mono);
+                } else if !served {
+                    self.on_asker(*candidate, ctx);
                 }
             }
             Ok(Knocked::Leave(id, note)) => {

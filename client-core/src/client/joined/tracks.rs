@@ -30,13 +30,19 @@ const fn shape(track: &Track) -> Shape {
 }
 
 impl Joined {
-    /// Announces everything of ours on a fresh session.
+    /// Announces everything of ours that the session does not know.
     pub(super) fn announce(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
-        let own: Vec<TrackId> = self.own.tracks().into_iter().map(|track| track.id).collect();
+        let own: Vec<TrackId> =
+            self.own.tracks().into_iter().filter(|track| !track.is_announced()).map(|track| track.id).collect();
         for track in own {
             self.ask_publish(track, RELIABLE, ctx);
         }
-        let media: Vec<_> = self.publisher.tracks().map(|(_, track)| (track.id, shape(track))).collect();
+        let media: Vec<_> = self
+            .publisher
+            .tracks()
+            .filter(|(_, track)| !track.is_announced())
+            .map(|(_, track)| (track.id, shape(track)))
+            .collect();
         for (track, shape) in media {
             self.ask_publish(track, shape, ctx);
         }
@@ -66,8 +72,8 @@ impl Joined {
             Answer::Refused(refusal) if matches!(refusal.code, Code::EXISTS) => self.rename(id, ctx),
             Answer::Refused(refusal) => {
                 let Some(local) = self.publisher.local(id) else { return };
-                if matches!(refusal.code, Code::TIMEOUT | Code::INTERNAL | Code::NOT_ATTACHED) {
-                    // With the next session.
+                if matches!(refusal.code, Code::TIMEOUT | Code::INTERNAL | Code::NOT_ATTACHED | Code::STALE_GENERATION) {
+                    // With the next session, or the next proof.
                     return;
                 }
                 self.publisher.forget(local);

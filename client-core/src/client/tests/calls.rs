@@ -204,15 +204,18 @@ fn somebody_leaves_and_is_gone_from_every_roster() {
 }
 
 #[test]
-fn the_last_one_leaves_and_the_founder_may_come_again() {
+fn the_last_one_leaves_and_the_link_alone_opens_the_room_again() {
     let mut world = World::with_room(1);
     let link = link(&world, 0);
     world.command(0, Command::Leave);
     world.until("the end", |world| world.events(0).any(|event| matches!(event, Event::Ended(Ended::Left))));
-    // With the link alone nobody can begin the next call: they are told after a while.
     let late = world.join("Late", &link);
-    world.until("told", |world| world.events(late).any(|event| matches!(event, Event::Ended(_))));
-    assert!(matches!(world.events(late).last(), Some(Event::Ended(Ended::Failed(crate::api::ClientError::NobodyThere)))));
+    world.until("in", |world| room_of(world, late).is_some());
+    let (_, _, roster, _) = room_of(&world, late).unwrap();
+    assert!(roster.len() == 1 && !roster[0].host, "whoever opens it again is no host");
+    let later = world.join("Later", &link);
+    world.until("both in", |world| names(world, late).len() == 2 && names(world, later).len() == 2);
+    assert_eq!(code(&world, late), code(&world, later));
 }
 
 #[test]

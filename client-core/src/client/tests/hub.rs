@@ -1,14 +1,17 @@
 //! A relay that is its rooms' hub, as small as one can be: what it promises is what the protocol says, and nothing of it
 //! is fast. It can be told to misbehave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use conclave_federation::{
-    id::{Alias, Head, Instance, JoinId, OperatorId, RelayId, RoomId, TrackId},
+    id::{Alias, Generation, Head, Instance, JoinId, OperatorId, RelayId, RoomId, TrackId},
     io::{Net, Now, Outlet, SessionKey, StreamKey},
     log::Log,
-    proof::{AttachClaim, Label, SigningKey},
+    proof::{AttachClaim, Label, SigningKey, VerifyingKey},
     record::{RelayDescriptor, RoomRecord},
     session::{Event, Local, LocalRelay, Remote, Reply, Session},
     track::{Class, TrackName, priority},
@@ -16,8 +19,8 @@ use conclave_federation::{
         Blob, List, Text, Wire,
         code::Code,
         message::{
-            Admitted, Answer, Append, Entry, EntryKind, HubHead, Notice, Published, Refusal, Request, Resolved, Sealed, Stamped,
-            Start, Subscribed,
+            Admitted, Answer, Append, Detach, Entry, EntryKind, HubHead, Notice, Published, Refusal, Request, Resolved, Sealed,
+            Stamped, Start, Subscribed,
         },
         object::{Directory, Knock, Listing, ObjectHeader},
         stream::{GroupHeader, Piece, reliable_head, reliable_start},
@@ -28,6 +31,10 @@ struct Client {
     session: Session<()>,
     nonce: Option<[u8; 32]>,
     attached: Option<(RoomId, Instance)>,
+    /// Of the proof that was shown.
+    generation: Generation,
+    /// Only the log, and only up to the entry that began the generation after theirs.
+    reader: bool,
     reliable: Option<StreamKey>,
     /// Streams towards this client, by the publisher's session and stream.
     groups: BTreeMap<(SessionKey, StreamKey), StreamKey>,
@@ -58,9 +65,22 @@ struct Call {
 
 struct Room {
     record: RoomRecord,
+    /// The access key before, the last entry of its generation, and when that was; cut off by now or not.
+    previous: Option<Previous>,
     instance: Instance,
     calls: BTreeMap<u32, Call>,
 }
+
+struct Previous {
+    generation: Generation,
+    access: VerifyingKey,
+    last: u64,
+    at: Duration,
+    cut: bool,
+}
+
+/// How long those who have shown no new proof go on as before.
+const GRACE: Duration = Duration::from_millis(1_500);
 
 /// What the hub does wrong.
 #[derive(Default)]
@@ -150,11 +170,20 @@ impl Hub {
     }
 
     pub(super) fn handle(&mut self, now: Now, net: Net, outlet: &mut impl Outlet) {
+        self.cut_off(now.mono, outlet);
         match net {
             Net::Connected { session, side, exporter } => {
                 let local = Local::Relay(self.local.clone());
                 let new = Session::new(now, session, side, exporter, &local, outlet);
-                let client = Client { session: new, nonce: None, attached: None, reliable: None, groups: BTreeMap::new() };
+                let client = Client {
+                    session: new,
+                    nonce: None,
+                    attached: None,
+                    generation: Generation(0),
+                    reader: false,
+                    reliable: None,
+                    groups: BTreeMap::new(),
+                };
                 self.clients.insert(session, client);
             }
             Net::Data { session, stream, kind, bytes, fin } => {
@@ -177,6 +206,40 @@ impl Hub {
             }
             Net::Closed { session, .. } => self.on_closed(session, outlet),
             Net::Stopped { .. } | Net::Writable { .. } | Net::DialFailed { .. } => {}
+        }
+    }
+
+    /// Whoever has shown no proof of a generation that began a while ago keeps the end of the log that was theirs.
+    fn cut_off(&mut self, now: Duration, outlet: &mut impl Outlet) {
+        let due = |room: &&mut Room| room.previous.as_ref().is_some_and(|previous| !previous.cut && previous.at + GRACE <= now);
+        let mut late = vec![];
+        for room in self.rooms.values_mut().filter(due) {
+            room.previous.as_mut().unwrap().cut = true;
+            let generation = room.record.generation;
+            let place = (room.record.room, room.instance);
+            let behind =
+                self.clients.iter().filter(|(_, client)| client.attached == Some(place) && client.generation < generation);
+            late.extend(behind.map(|(session, _)| (*session, place)));
+        }
+        for (session, (room, instance)) in late {
+            self.clients.get_mut(&session).unwrap().reader = true;
+            let call = self.rooms.get_mut(&room).unwrap().calls.get_mut(&instance.0).unwrap();
+            let mut ended = vec![];
+            let theirs: Vec<_> =
+                call.tracks.iter().filter(|(_, track)| track.publisher == Some(session)).map(|(id, _)| *id).collect();
+            for (id, track) in &mut call.tracks {
+                if track.subscribers.remove(&session) && *id != TrackId::LOG {
+                    ended.push(track.outgoing);
+                }
+            }
+            for id in theirs {
+                self.unpublish(room, instance, id, outlet);
+            }
+            let client = self.clients.get_mut(&session).unwrap();
+            for alias in ended {
+                client.session.notify(Notice::Ended(alias), outlet);
+            }
+            client.session.notify(Notice::Detach(Detach { room, instance }), outlet);
         }
     }
 
@@ -240,7 +303,7 @@ impl Hub {
             },
             Request::PutRecord(put) => {
                 put.record.verify(put.record.room, now.unix_ms).expect("founders sign their records");
-                let room = Room { record: put.record, instance: Instance(0), calls: BTreeMap::new() };
+                let room = Room { record: put.record, previous: None, instance: Instance(0), calls: BTreeMap::new() };
                 self.rooms.insert(room.record.room, room);
                 Ok(Answer::Done(()))
             }
@@ -260,7 +323,8 @@ impl Hub {
                         join.body.bytes(),
                     );
                     self.sizes.push(("request", join.body.bytes().len()));
-                    assert!(room.record.join.verify(Label::Request, &claim, &join.signature), "joins are signed");
+                    let key = room.record.join_key(join.generation).expect("links are of this room");
+                    assert!(key.verify(Label::Request, &claim, &join.signature), "joins are signed");
                     let call = room.calls.get_mut(&join.instance.0).unwrap();
                     call.pending.insert(join.id, (session, reply));
                     if !self.mischief.deaf_joins {
@@ -284,24 +348,49 @@ impl Hub {
                     generation: attach.generation,
                     role: attach.role,
                 };
-                let signed = |authority: &&'static str| {
-                    room.record.access.verify(Label::Attach, &claim(authority).bytes(), &attach.signature)
+                let call = room.calls.get(&attach.instance.0).and_then(|call| call.keys.as_ref());
+                let is_current = attach.generation == room.record.generation;
+                let previous = room.previous.as_ref().filter(|previous| previous.generation == attach.generation);
+                let access = match previous {
+                    Some(previous) => previous.access,
+                    None => room.record.keys(call).0,
                 };
+                let signed =
+                    |authority: &&'static str| access.verify(Label::Attach, &claim(authority).bytes(), &attach.signature);
                 let authority = ["", NAME].into_iter().find(signed);
                 self.authorities.extend(authority);
-                if authority.is_none()
-                    || attach.capability.check(self.id, &room.record.access, attach.generation, now.unix_ms).is_err()
+                if !is_current && previous.is_none() {
+                    Err(Code::STALE_GENERATION)
+                } else if authority.is_none()
+                    || attach.capability.check(self.id, &access, attach.generation, now.unix_ms).is_err()
                 {
                     Err(Code::BAD_PROOF)
                 } else {
                     client.attached = Some((attach.room, attach.instance));
+                    client.generation = attach.generation;
+                    client.reader = !is_current;
                     Ok(Answer::Done(()))
                 }
             }
             Request::Renew(_) => Ok(Answer::Done(())),
             Request::Stamp(_) if self.mischief.deaf_to_reports => Err(Code::RATE),
             Request::Stamp(stamp) => Ok(Answer::Stamped(Stamped::sign(&self.local.key, &stamp, now.unix_ms))),
-            Request::Decline(_) => Err(Code::UNSUPPORTED),
+            Request::Decline(decline) => {
+                let room = self.rooms.get_mut(&decline.room).unwrap();
+                if decline.verify(&room.record, now.unix_ms) {
+                    let call = room.calls.get_mut(&decline.instance.0).unwrap();
+                    if let Some((asker, asked)) = call.pending.remove(&decline.id) {
+                        self.answer(asker, asked, Answer::Declined(decline.note), outlet);
+                    }
+                    Ok(Answer::Done(()))
+                } else {
+                    Err(Code::BAD_PROOF)
+                }
+            }
+            Request::Publish(_) if self.clients[&session].reader => Err(Code::NOT_ATTACHED),
+            Request::Subscribe(subscribe) if self.clients[&session].reader && subscribe.track != TrackId::LOG => {
+                Err(Code::NOT_ATTACHED)
+            }
             Request::Publish(publish) => {
                 let alias = self.alias();
                 let outgoing = self.alias();
@@ -332,7 +421,10 @@ impl Hub {
                 let attached = self.clients[&session].attached;
                 assert_eq!(attached, Some((subscribe.room, subscribe.instance)), "clients attach before they subscribe");
                 let outgoing = self.alias();
-                let call = self.rooms.get_mut(&subscribe.room).unwrap().calls.get_mut(&subscribe.instance.0).unwrap();
+                let reader = self.clients[&session].reader;
+                let room = self.rooms.get_mut(&subscribe.room).unwrap();
+                let room_last = room.previous.as_ref().map(|previous| previous.last);
+                let call = room.calls.get_mut(&subscribe.instance.0).unwrap();
                 if subscribe.track.is_reserved() {
                     call.tracks.entry(subscribe.track).or_insert_with(|| Track {
                         class: Class::Reliable,
@@ -347,7 +439,10 @@ impl Hub {
                 match call.tracks.get_mut(&subscribe.track) {
                     None => Err(Code::UNKNOWN_TRACK),
                     Some(track) => {
-                        track.subscribers.insert(session);
+                        let until = room_last.filter(|_| reader).unwrap_or(u64::MAX);
+                        if !reader {
+                            track.subscribers.insert(session);
+                        }
                         let answer = Answer::Subscribed(Subscribed { alias: track.outgoing, class: track.class });
                         let alias = track.outgoing;
                         let from = match subscribe.start {
@@ -356,7 +451,7 @@ impl Hub {
                             Start::From(object) => object,
                         };
                         let mut old: Vec<(u64, u64, Bytes)> =
-                            track.retained.iter().filter(|(_, object, _)| *object >= from).cloned().collect();
+                            track.retained.iter().filter(|(_, object, _)| (from..=until).contains(object)).cloned().collect();
                         if subscribe.track == TrackId::DIRECTORY {
                             let (group, objects) = &call.directory;
                             old = objects
@@ -412,6 +507,9 @@ impl Hub {
         }
         self.sizes.push(("box", append.epoch_box.bytes().len()));
         let record = room.record.clone();
+        if self.clients.get(&session).is_some_and(|client| client.reader) {
+            return self.answer(session, reply, refuse(Code::NOT_ATTACHED), outlet);
+        }
         let Some(call) = room.calls.get_mut(&header.instance.0) else {
             return self.answer(session, reply, refuse(Code::WRONG_INSTANCE), outlet);
         };
@@ -421,6 +519,8 @@ impl Hub {
         }
         log.advance(&append).unwrap();
         if let Some(next) = &append.record {
+            let (generation, access) = (record.generation, record.keys(call.keys.as_ref()).0);
+            room.previous = Some(Previous { generation, access, last: header.seq, at: now.mono, cut: false });
             room.record = next.clone();
         }
         let head = HubHead::sign(&self.local.key, &header, now.unix_ms);
@@ -442,6 +542,11 @@ impl Hub {
             self.answer(session, reply, Answer::Appended(head.clone()), outlet);
         }
         self.publish_object(id, header.instance, TrackId::LOG, entry.encode(), outlet);
+        if header.kind == EntryKind::End {
+            for client in self.clients.values_mut().filter(|client| client.attached == Some((id, header.instance))) {
+                client.attached = None;
+            }
+        }
         for (to, reply) in served {
             let admitted = Admitted {
                 header: header.clone(),
@@ -570,6 +675,9 @@ impl Hub {
 
     /// The track that a publisher marks so.
     fn track_of(&mut self, session: SessionKey, alias: Alias) -> Option<&mut Track> {
+        if self.clients.get(&session)?.reader {
+            return None;
+        }
         let (room, instance) = self.clients.get(&session)?.attached?;
         let call = self.rooms.get_mut(&room)?.calls.get_mut(&instance.0)?;
         call.tracks.values_mut().find(|track| track.incoming == alias && track.publisher == Some(session))

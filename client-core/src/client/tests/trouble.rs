@@ -300,16 +300,20 @@ fn wrong_links_and_unknown_rooms_each_get_their_sentence() {
 }
 
 #[test]
-fn nobody_answers_and_after_three_requests_one_is_told() {
+fn nobody_answers_and_one_is_told_to_wait_and_goes_on_asking() {
     let mut world = World::with_room(1);
     world.hub.mischief.deaf_joins = true;
     let link = link(&world, 0);
     let who = world.join("Nobody", &link);
     let began = world.now().mono;
-    world.until("told", |world| world.events(who).any(|event| matches!(event, Event::Ended(_))));
-    assert!(matches!(world.events(who).last(), Some(Event::Ended(Ended::Failed(ClientError::NobodyAnswered)))));
+    world.until("told", |world| world.events(who).any(|event| matches!(event, Event::Waiting { .. })));
     let took = world.now().mono - began;
-    assert!(took > Duration::from_secs(11) && took < Duration::from_secs(14), "{took:?}");
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+    world.run(Duration::from_secs(60 * 5));
+    assert!(world.events(who).all(|event| !matches!(event, Event::Ended(_))));
+    assert_eq!(world.events(who).filter(|event| matches!(event, Event::Waiting { .. })).count(), 1, "said once");
+    world.hub.mischief.deaf_joins = false;
+    world.until("in", |world| room_of(world, who).is_some());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::hub::{Hub, NAME};
 use crate::{
     Client,
     api::{
-        Command, Config, CreateRoom, Entry, Event, InFrame, Input, LocalTrack, Media, OutFrame, Participant, ParticipantId,
+        Command, Config, CreateRoom, Entry, Event, InFrame, Input, LocalTrack, Media, Mode, OutFrame, Participant, ParticipantId,
         Profile, RemoteTrack,
     },
     link::Link,
@@ -202,14 +202,20 @@ impl World {
     }
 
     pub(super) fn create(&mut self, name: &str) -> usize {
-        let room = CreateRoom { title: "A title".to_owned(), max_members: 50, mode: crate::api::Mode::Open };
+        self.create_in(name, Mode::Open, 50)
+    }
+
+    pub(super) fn create_in(&mut self, name: &str, mode: Mode, max_members: u16) -> usize {
+        let room = CreateRoom { title: "A title".to_owned(), max_members, mode };
         let config = self.config(name, 1);
         self.seat(Client::create(config, room))
     }
 
     pub(super) fn join(&mut self, name: &str, link: &Link) -> usize {
-        let seed = u8::try_from(self.seats.len() + 1).unwrap();
-        let config = self.config(name, seed);
+        let mut config = self.config(name, 0);
+        let number = u16::try_from(self.seats.len() + 1).unwrap().to_be_bytes();
+        // As before for the first two hundred: seeds are a byte, over and over.
+        config.seed = if number[0] == 0 { [number[1]; 32] } else { std::array::from_fn(|at| number[at % 2]) };
         self.join_as(config, link)
     }
 
@@ -407,6 +413,14 @@ impl World {
 }
 
 impl World {
+    /// A room in this mode, its founder alone in it.
+    pub(super) fn in_mode(mode: Mode, max_members: u16) -> Self {
+        let mut world = Self::new();
+        world.create_in("Participant 0", mode, max_members);
+        world.until("the founder is in", |world| room_of(world, 0).is_some());
+        world
+    }
+
     /// A room with so many in it, all told of each other.
     pub(super) fn with_room(people: usize) -> Self {
         let mut world = Self::new();

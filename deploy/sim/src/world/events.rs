@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conclave_client_core::api::{ConnectionState, Departure, Ended, Event, InFrame, OpenError, ParticipantId, Warning};
+use conclave_client_core::api::{Command, ConnectionState, Departure, Ended, Event, InFrame, OpenError, ParticipantId, Warning};
 use conclave_federation::{
     io::{Net, SessionKey},
     wire::{
@@ -104,6 +104,8 @@ impl World {
             Event::FramesLost { .. } => self.tally("gaps told"),
             Event::Ended(ended) => self.on_ended(number, &ended),
             Event::Connection(state) => self.people[number].connected = state == ConnectionState::Connected,
+            // They go all the same: the room goes on as its mode lets it.
+            Event::LastHost => self.command(number, Command::Leave),
             Event::TrackPublished(_)
             | Event::TrackChanged(_)
             | Event::TrackUnpublished { .. }
@@ -115,7 +117,6 @@ impl World {
             | Event::LinkChanged { .. }
             | Event::ModeChanged { .. }
             | Event::HostsChanged { .. }
-            | Event::LastHost
             | Event::CompareCode { .. }
             | Event::CompareUnanswered { .. }
             | Event::Acquaintance { .. }
