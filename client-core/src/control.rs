@@ -9,11 +9,14 @@
 //!
 //! A kind from the future is passed over and counted: older clients stay in the call. What a body means stands with its owner.
 
+use std::fmt;
+
 use bytes::Bytes;
 use conclave_federation::{
     proof::{Label, Signature, VerifyingKey},
     wire::{Malformed, Reader, Wire, Writer},
 };
+use zeroize::Zeroizing;
 
 use crate::{
     catalog::{Author, Unreadable},
@@ -25,7 +28,7 @@ use crate::{
 };
 
 /// One word on the control track.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Control {
     /// A sign of life.
     Heartbeat(Heartbeat),
@@ -41,6 +44,14 @@ pub(crate) enum Control {
     MuteRequest(MuteRequest),
     /// Somebody is silent, or is to go.
     Vote(Vote),
+    /// The call is over: the seed of our leaf key, so that nothing that it signed proves anything to anybody else any more.
+    LeafKey(Zeroizing<[u8; 32]>),
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Control({})", self.kind())
+    }
 }
 
 /// The bytes of a signature, at the end of a word.
@@ -56,6 +67,7 @@ const RECOGNISE: u8 = 8;
 const REACTION: u8 = 9;
 const MUTE_REQUEST: u8 = 10;
 const VOTE: u8 = 5;
+const LEAF_KEY: u8 = 12;
 
 impl Control {
     const fn kind(&self) -> u8 {
@@ -67,6 +79,7 @@ impl Control {
             Self::Reaction(_) => REACTION,
             Self::MuteRequest(_) => MUTE_REQUEST,
             Self::Vote(_) => VOTE,
+            Self::LeafKey(_) => LEAF_KEY,
         }
     }
 
@@ -74,7 +87,7 @@ impl Control {
     const fn label(kind: u8) -> Option<Label> {
         match kind {
             HEARTBEAT => Some(Label::Heartbeat),
-            ASK | REVEAL | RECOGNISE | REACTION | MUTE_REQUEST | VOTE => Some(Label::Control),
+            ASK | REVEAL | RECOGNISE | REACTION | MUTE_REQUEST | VOTE | LEAF_KEY => Some(Label::Control),
             _ => None,
         }
     }
@@ -88,6 +101,7 @@ impl Control {
             Self::Reaction(reaction) => reaction.put(out),
             Self::MuteRequest(request) => request.put(out),
             Self::Vote(vote) => vote.put(out),
+            Self::LeafKey(seed) => out.raw(seed.as_ref()),
         }
     }
 
@@ -100,6 +114,7 @@ impl Control {
             REACTION => Ok(Self::Reaction(Wire::take(from)?)),
             MUTE_REQUEST => Ok(Self::MuteRequest(Wire::take(from)?)),
             VOTE => Ok(Self::Vote(Wire::take(from)?)),
+            LEAF_KEY => Ok(Self::LeafKey(Zeroizing::new(from.array("leaf key")?))),
             _ => Err(Malformed::Value("control word")),
         }
     }
@@ -145,6 +160,9 @@ impl Control {
         Ok(Some(control))
     }
 }
+
+#[cfg(test)]
+mod vectors;
 
 #[cfg(test)]
 mod tests {

@@ -44,6 +44,8 @@ struct Seat {
     said: String,
     /// What the eye makes of the name that is shown.
     skeleton: String,
+    /// Whether their leaf key was said to all, at the end of the call.
+    revealed: bool,
     /// What they call themselves since they came, if not as their leaf says.
     renamed: Option<String>,
     /// The last object of theirs that opened: for display.
@@ -97,6 +99,7 @@ impl Roster {
             said,
             skeleton,
             renamed: None,
+            revealed: false,
             heard: now,
             signed: now,
             settled,
@@ -306,9 +309,16 @@ impl Roster {
         self.seats.get(&leaf).map(|seat| seat.participant.name.as_str())
     }
 
-    /// The key of a leaf.
+    /// The key of a leaf, while it signs for one person alone.
     pub(crate) fn key(&self, leaf: u16) -> Option<&VerifyingKey> {
-        self.seats.get(&leaf).map(|seat| &seat.key)
+        self.seats.get(&leaf).filter(|seat| !seat.revealed).map(|seat| &seat.key)
+    }
+
+    /// Everybody can sign with the key of a leaf now.
+    pub(crate) fn on_revealed(&mut self, leaf: u16) {
+        if let Some(seat) = self.seats.get_mut(&leaf) {
+            seat.revealed = true;
+        }
     }
 
     /// Whether what was sealed on this leaf in this epoch was sealed by whoever sits there now.

@@ -39,6 +39,8 @@ pub struct Stats {
     pub control_unknown: u64,
     /// Control words that were here before.
     pub control_repeated: u64,
+    /// Leaf keys that were said to all when the call was over.
+    pub leaf_keys_revealed: u64,
     /// Beacons that do not open: of another generation.
     pub beacons_refused: u64,
     /// Heartbeats that say another head of the log than the one we hold.

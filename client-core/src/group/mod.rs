@@ -427,6 +427,11 @@ impl Group {
         self.signer.0.verifying_key()
     }
 
+    /// Our leaf key's seed: to be said to all when the call is over, and then only.
+    pub(crate) fn leaf_seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.signer.0.expose_seed())
+    }
+
     /// Signs with our leaf key, under a label of ours: never to be taken for a signature of MLS'.
     #[must_use]
     pub fn sign(&self, label: Label, body: &[u8]) -> Signature {

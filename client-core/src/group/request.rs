@@ -130,17 +130,10 @@ impl Candidate {
     }
 }
 
-/// What somebody who knocks reads to a host, so that the host knows whose knock it is: twelve digits of the leaf key, `SHA-256(
-/// "conclave/1 knock" ‖ key)`, three groups of four digits, each of four bytes, big endian, modulo 10,000. Forty bits: nobody finds another key with the
-/// same ones while somebody waits at a door.
+/// What somebody who knocks reads to a host, so that the host knows whose knock it is: [`crate::code::knock_words`].
 #[must_use]
 pub fn knock_code(key: &VerifyingKey) -> String {
-    let hash = sha256(&[b"conclave/1 knock", key.as_bytes()]);
-    let groups = hash.chunks_exact(4).take(3).map(|bytes| {
-        let number = bytes.iter().fold(0u32, |number, byte| (number << 8) | u32::from(*byte));
-        format!("{:04}", number % 10_000)
-    });
-    groups.collect::<Vec<_>>().join(" ")
+    crate::code::knock_words(key)
 }
 
 /// Why a request is passed over. Nobody answers it: strangers learn nothing.

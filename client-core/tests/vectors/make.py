@@ -134,8 +134,7 @@ def vote(kind, label):
 def head(seq, time): return room + u32(3) + u64(seq) + fill(25) + u16(0) + b"\0" + u64(time) + fill(26, 64)
 
 
-digits = sha(b"conclave/1 knock", ed_pub(leaf))
-knock_code = " ".join("%04d" % (int.from_bytes(digits[4 * at:4 * at + 4], "big") % 10000) for at in range(3))
+knock_code = " ".join(json.load(open("words.json"))[byte] for byte in sha(b"conclave/1 knock code", ed_pub(leaf))[:4])
 write("call", {
     "group_id": group_id.hex(), "genesis": genesis.hex(), "instance": 3,
     "leave": {"seed": leaf.hex(), "leaf": 5, "note": (u32(5) + ed_pub(leaf) + sig(leaf, "leave", claim)).hex()},

@@ -1,6 +1,6 @@
 //! The control track: what others say there, each kind to where it belongs, and what we say.
 
-use conclave_federation::io::Outlet;
+use conclave_federation::{io::Outlet, proof::SigningKey};
 
 use super::{super::core::Ctx, Joined};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     control::{Control, MAX_WORD},
     heartbeat::Heartbeat,
     sframe::{CONTROL_STREAM, Opened, unpad},
+    state::RoomState,
 };
 
 impl Joined {
@@ -44,10 +45,31 @@ impl Joined {
             Some(Control::Ask(ask)) => self.on_ask(from, &ask, ctx),
             Some(Control::Reveal(reveal)) => self.on_reveal(from, &reveal, ctx),
             Some(Control::Recognise(tags)) => self.on_tags(from, &tags, ctx),
+            Some(Control::LeafKey(seed)) => self.on_leaf_key(from, &seed, ctx)?,
             Some(Control::Reaction(reaction)) => self.on_reaction(from, &reaction, ctx)?,
             Some(Control::MuteRequest(request)) => self.on_mute_request(from, &request, ctx)?,
             Some(Control::Vote(vote)) => self.on_vote(from, vote, ctx),
         }
+        Ok(())
+    }
+
+    /// A host has ended the call: says our leaf key to those who were here, if the room wants it so.
+    pub(super) fn say_leaf_key(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
+        let seed =
+            self.seat.group().filter(|group| group.state().flags & RoomState::REVEAL != 0).map(crate::group::Group::leaf_seed);
+        if let Some(seed) = seed {
+            self.say_control(&Control::LeafKey(seed), ctx);
+        }
+    }
+
+    /// From now on anybody here can sign as this leaf: nothing that it signs counts any more.
+    fn on_leaf_key(&mut self, from: u16, seed: &[u8; 32], ctx: &mut Ctx<'_, impl Outlet>) -> Result<(), OpenError> {
+        let key = SigningKey::from_seed(*seed).verifying_key();
+        if self.roster.key(from) != Some(&key) {
+            return Err(OpenError::BadSignature);
+        }
+        self.roster.on_revealed(from);
+        ctx.core.stats.leaf_keys_revealed += 1;
         Ok(())
     }
 

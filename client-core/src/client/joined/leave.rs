@@ -17,12 +17,17 @@ const NOTE_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long the last words have to leave before the session is closed over them.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// How long leaf keys are said after the end of the call: less than relays go on for.
+const REVEALING: Duration = Duration::from_millis(500);
+
 /// On the way out.
 pub(super) enum Leaving {
     /// The note is with the hub, we wait until it is shown.
     Note { id: JoinId, until: Duration },
     /// Detached; the session closes then.
     Detached { until: Duration },
+    /// A host ended the call; leaf keys are said until then.
+    Over { until: Duration },
 }
 
 impl Joined {
@@ -55,6 +60,13 @@ impl Joined {
         Next::Stay
     }
 
+    /// A host ended the call for everybody: what was signed in it is not to prove anything to others any more.
+    pub(super) fn on_call_ended(&mut self, ctx: &mut Ctx<'_, impl Outlet>) -> Next {
+        self.say_leaf_key(ctx);
+        self.leaving = Some(Leaving::Over { until: ctx.now.mono + REVEALING });
+        Next::Stay
+    }
+
     fn go(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         self.detach(ctx);
         self.leaving = Some(Leaving::Detached { until: ctx.now.mono + LAST_WORDS });
@@ -74,13 +86,14 @@ impl Joined {
                 Next::Stay
             }
             Some(Leaving::Detached { until }) if until <= ctx.now.mono || ctx.open.is_none() => Next::Left,
+            Some(Leaving::Over { until }) if until <= ctx.now.mono || ctx.open.is_none() => Next::CallEnded,
             Some(_) | None => Next::Stay,
         }
     }
 
     pub(super) const fn leave_timeout(&self) -> Option<Duration> {
         match self.leaving {
-            Some(Leaving::Note { until, .. } | Leaving::Detached { until }) => Some(until),
+            Some(Leaving::Note { until, .. } | Leaving::Detached { until } | Leaving::Over { until }) => Some(until),
             None => None,
         }
     }

@@ -99,7 +99,7 @@ impl Joined {
                 }
                 Next::Stay
             }
-            Outcome::Ended => Next::CallEnded,
+            Outcome::Ended => self.on_call_ended(ctx),
             Outcome::Fault(fault) => {
                 tracing::debug!(%fault, "entry cannot be applied here");
                 self.come_back(ctx)
