@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use conclave_federation::{
     id::{Instance, RoomId, TrackId},
     proof::{Label, SigningKey, sha256},
@@ -491,4 +492,77 @@ fn streams_that_nobody_can_have_are_not_kept() {
         assert_eq!(trusts.on_opened(ms(0), LEAF, stream, seen(0)), None);
     }
     assert_eq!(trusts.next_timeout(), None);
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn another_implementation_says_the_same_words() {
+    let vector: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/media.json")).unwrap();
+    let bytes = |name: &str| Bytes::from(unhex(vector[name].as_str().unwrap()));
+    let number = |name: &str| vector[name].as_u64().unwrap();
+    let seed = |name: &str| SigningKey::from_seed(unhex(vector[name].as_str().unwrap()).try_into().unwrap());
+    let room = RoomId::new(unhex(vector["room"].as_str().unwrap()).try_into().unwrap());
+    let instance = Instance(u32::try_from(number("instance")).unwrap());
+    let author = Author { room, instance, leaf: u16::try_from(number("leaf")).unwrap() };
+    let name = TrackName { room, instance, track: TrackId(number("track")) };
+    let layer = u8::try_from(number("layer")).unwrap();
+    let place = ObjectIdentity { name, group: number("group"), object: number("object"), layer, flags: 0 };
+    let objects = vector["objects"].as_array().unwrap();
+    let digests: Vec<Digest> = (number("counter")..)
+        .zip(objects)
+        .map(|(counter, object)| digest(number("kid"), counter, &place, &unhex(object.as_str().unwrap())))
+        .collect();
+    let said: Vec<String> = digests.iter().map(|digest| hex(digest.as_bytes())).collect();
+    assert_eq!(serde_json::json!(said), vector["digests"]);
+    let word = Word { epoch: 2, stream: 1, first: number("counter"), digests: List::new(digests).unwrap() };
+    let signed = SignedWord::sign(word, author, &seed("attest_seed"));
+    assert_eq!(signed.encode(), bytes("word"));
+    assert!(SignedWord::decode(&bytes("word")).unwrap().is_by(author, &seed("attest_seed").verifying_key()));
+    let leaf = seed("leaf_seed");
+    let of = (number("epoch"), u32::try_from(number("serial")).unwrap(), u16::try_from(number("age")).unwrap());
+    let key = SignedKey::sign(of, seed("attest_seed").verifying_key(), author, |label, body| leaf.sign(label, body));
+    assert_eq!(key.encode(), bytes("key"));
+    assert_eq!(SignedKey::verify(&bytes("key"), author, &leaf.verifying_key()), Ok(key));
+    let revealed = Revealed { serial: of.1, seed: seed("attest_seed").expose_seed().into() };
+    assert_eq!(revealed.encode(), bytes("revealed"));
+    let (captured_us, of_track) = (number("captured_us"), u32::try_from(number("number")).unwrap());
+    let frame = crate::frame::Frame { captured_us, number: of_track, back: 0, data: bytes("frame") };
+    let size = usize::try_from(number("size")).unwrap();
+    assert_eq!((crate::frame::padded(&frame, size), crate::frame::cover(size)), (bytes("padded"), bytes("cover")));
+}
+
+/// What it costs, for `PROTOCOL.md`: `cargo test -p conclave-client-core --release --lib cost_of_words -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, reason = "a measurement takes time")]
+fn cost_of_words() {
+    use std::time::Instant;
+
+    let name = TrackName { room: RoomId::new([1; 16]), instance: Instance(1), track: TrackId(1) };
+    let place = ObjectIdentity { name, group: 1, object: 1, layer: 0, flags: 0 };
+    for (what, len, a_second) in [("voice, 160 B at 50/s", 160, 50_u32), ("picture, 6 kB at 30/s", 6_000, 30)] {
+        let object = vec![7; len];
+        let begun = Instant::now();
+        let rounds = 20_000_u32;
+        let mut last = digest(1, 0, &place, &object);
+        for counter in 1..rounds {
+            last = digest(1, u64::from(counter), &place, &object);
+        }
+        let each = begun.elapsed() / rounds;
+        println!("{what}: {each:?} a digest, {:?} a second ({last:?})", each * a_second);
+    }
+    let key = SigningKey::from_seed([2; 32]);
+    let begun = Instant::now();
+    let signed: Vec<SignedWord> = (0..500).map(|at| SignedWord::sign(word(at * 50, 50), author(LEAF), &key)).collect();
+    println!(
+        "a word of 50 digests: {:?} to sign, {} B",
+        begun.elapsed() / 500,
+        signed.first().map_or(0, |word| word.encode().len())
+    );
+    let begun = Instant::now();
+    assert!(signed.iter().all(|signed| signed.is_by(author(LEAF), &key.verifying_key())));
+    println!("and {:?} to verify", begun.elapsed() / 500);
 }

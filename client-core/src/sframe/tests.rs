@@ -180,3 +180,86 @@ fn padding_is_zeros_and_the_length_fits() {
     assert!(padded(5, b"abcd").is_err() && padded(u32::MAX, b"abcd").is_err());
     assert!(unpad(&Bytes::from_static(b"\0\0\0")).is_err());
 }
+
+/// Appendix C.3 of RFC 9605: its KID is one of ours, its metadata is not a place, so the wrapper is taken one layer below places.
+#[test]
+fn the_vector_of_rfc_9605_seals_and_opens_through_this_wrapper() {
+    let vector: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/rfc9605.json")).unwrap();
+    let bytes = |name: &str| unhex(vector[name].as_str().unwrap());
+    let (raw, counter) = (vector["kid"].as_u64().unwrap(), vector["ctr"].as_u64().unwrap());
+    assert_eq!(vector["cipher_suite"].as_u64(), Some(4));
+    let kid = Kid::read(raw).unwrap();
+    assert_eq!((kid, kid.get()), (Kid { stream: 0, leaf: 1, epoch_low: 0x23 }, Some(raw)));
+    let base = BaseKey::new(bytes("base_key").try_into().unwrap());
+    let mut reader = Reader::new(raw, &base).unwrap();
+    assert_eq!(reader.open(&bytes("ct"), &bytes("metadata")).unwrap(), bytes("pt"));
+    assert_eq!(reader.open(&bytes("ct"), &bytes("metadata")), Err(OpenError::Replayed));
+    for name in ["ct", "metadata"] {
+        let mut reader = Reader::new(raw, &base).unwrap();
+        let (mut object, mut metadata) = (bytes("ct"), bytes("metadata"));
+        let wrong = if name == "ct" { &mut object } else { &mut metadata };
+        *wrong.last_mut().unwrap() ^= 1;
+        assert_eq!(reader.open(&object, &metadata), Err(OpenError::Damaged), "one bit of {name}");
+    }
+    let mut writer = Writer::new(raw, &base).unwrap();
+    for _ in 0..counter {
+        writer.seal(&[], &[]).unwrap();
+    }
+    let (sealed_as, object) = writer.seal(&bytes("metadata"), &bytes("pt")).unwrap();
+    assert_eq!((sealed_as, hex(&object)), (counter, vector["ct"].as_str().unwrap().to_owned()));
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+/// In GCM's field: the first bit of the first byte is the constant term.
+fn times(left: u128, right: u128) -> u128 {
+    let (mut product, mut shifted) = (0, left);
+    for bit in (0..128).rev() {
+        if right >> bit & 1 == 1 {
+            product ^= shifted;
+        }
+        let carry = shifted & 1;
+        shifted >>= 1;
+        if carry == 1 {
+            shifted ^= 0xe1 << 120;
+        }
+    }
+    product
+}
+
+/// Isobe, Ito, Minematsu, ESORICS 2021: whoever has the key makes another ciphertext with the same tag. It opens here as it
+/// would anywhere, so words have to be about all of the ciphertext.
+#[test]
+fn an_insider_makes_another_frame_with_the_same_counter_and_tag_and_its_digest_is_another() {
+    use aes_gcm::aes::{Aes128, cipher::BlockEncrypt};
+
+    let plain = [0x11; 48];
+    let object = Sealer::new(1, epoch(1)).seal(0, &place(0, 0), &plain).unwrap();
+    let kid = Kid { stream: 0, leaf: 1, epoch_low: 1 }.get().unwrap();
+    let mut key = [0; 16];
+    let info = [b"SFrame 1.0 Secret key ".as_slice(), &kid.to_be_bytes(), &[0x00, 0x04]].concat();
+    Hkdf::<Sha256>::new(None, &[0x01; 16]).expand(&info, &mut key).unwrap();
+    let mut block = [0; 16].into();
+    Aes128::new(&key.into()).encrypt_block(&mut block);
+    let hash_key = u128::from_be_bytes(block.into());
+
+    // The tag is a sum of blocks times powers of the hash key: what one block adds, the next takes away.
+    let mut forged = object.to_vec();
+    let start = SframeHeader::deserialize(&object).unwrap().len();
+    let (first, second) = (start..start + 16, start + 16..start + 32);
+    let change = u128::from_be_bytes([0x5a; 16]);
+    for (at, change) in [(first, change), (second, times(change, hash_key))] {
+        for (byte, change) in forged[at].iter_mut().zip(change.to_be_bytes()) {
+            *byte ^= change;
+        }
+    }
+    let tag = object.len() - 16;
+    assert_eq!(forged[tag..], object[tag..], "the same tag");
+    assert_eq!(forged[..start], object[..start], "the same KID and counter");
+    let opened = Opener::new(epoch(1)).open(&place(0, 0), &forged).ok().unwrap();
+    assert_ne!(opened.plain.as_ref(), plain, "it opens to other words");
+    let digest = |object: &[u8]| attest::digest(kid, 0, &place(0, 0), object);
+    assert_ne!(digest(&forged), digest(&object));
+}

@@ -2,7 +2,7 @@
 
     python3 make.py        (needs the package `cryptography`)
 
-`hpke.json` is not made here: it is appendix A.1.1 of RFC 9180.
+`hpke.json` and `rfc9605.json` are not made here: they are appendix A.1.1 of RFC 9180 and appendix C.3 of RFC 9605.
 """
 import base64, hashlib, hmac, json, struct
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -162,3 +162,22 @@ sealed = seal(kdf(link, "join seal", room + u32(0)), fill(23, 16), context, inne
 write("request", {"ephemeral": fill(19).hex(), "salt": fill(23, 16).hex(), "leaf_seed": leaf.hex(), "id": request_id.hex(),
                   "instance": 3, "kind": 1, "attempt": 2, "key_package": key_package.hex(), "reply": reply.hex(),
                   "plain": request.hex(), "sealed": sealed.hex()})
+
+# Who really sent what (section 10.1), and padded sound (section 10.2).
+attest = fill(30)
+author = room + u32(3) + u16(5)
+place = room + u32(3) + u64(0x0102030405060708) + u64(9) + u64(11) + b"\1\0"
+objects = [b"one object", b"another one"]
+digests = [sha(u64(0x01000502), u64(17 + n), place, one)[:8] for n, one in enumerate(objects)]
+word = u64(2) + b"\1" + u64(17) + u16(2) + b"".join(digests)
+key = u64(2) + u32(7) + u16(290) + ed_pub(attest)
+head = u64(0x0102030405060708) + u32(9)
+write("media", {"attest_seed": attest.hex(), "leaf_seed": leaf.hex(), "leaf": 5, "instance": 3, "room": room.hex(),
+                "kid": 0x01000502, "counter": 17, "track": 0x0102030405060708, "group": 9, "object": 11, "layer": 1,
+                "objects": [one.hex() for one in objects], "digests": [one.hex() for one in digests],
+                "word": (word + sig(attest, "media", author + b"\2" + word)).hex(),
+                "key": (key + sig(leaf, "attest key", author + b"\3" + key)).hex(), "serial": 7, "age": 290, "epoch": 2,
+                "revealed": (u32(7) + attest).hex(),
+                "captured_us": 0x0102030405060708, "number": 9, "frame": b"opus".hex(), "size": 6,
+                "padded": (b"\3" + head + b"\0" + u16(4) + b"opus" + bytes(2)).hex(),
+                "cover": (b"\7" + bytes(13) + u16(0) + bytes(6)).hex()})

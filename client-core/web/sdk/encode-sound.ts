@@ -126,6 +126,8 @@ export class SoundEncoder {
       sampleRate,
       numberOfChannels: this.#channels,
       bitrate: this.#bitrate,
+      // Every frame as long as the others: lengths of a variable rate tell phrases.
+      bitrateMode: "constant",
       opus: {
         frameDuration: FRAME_US,
         // What is lost of a voice is inside of the next frame again, coarsely, for decoders that look there.

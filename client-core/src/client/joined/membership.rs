@@ -149,7 +149,13 @@ impl Joined {
         let Some(group) = self.seat.group() else { return Next::Stay };
         let members: Vec<Member> = group.members().map(member).collect();
         self.committer.on_tree(|key| members.iter().any(|member| member.key == *key));
-        self.opener.advance(ctx.now.mono, epoch.clone());
+        let put_out =
+            |(_, how): &(_, group::Departure)| matches!(how, group::Departure::Removed { .. } | group::Departure::VotedOut);
+        if applied.removed.iter().any(put_out) {
+            self.opener.advance_after_removal(ctx.now.mono, epoch.clone());
+        } else {
+            self.opener.advance(ctx.now.mono, epoch.clone());
+        }
         self.sealer.advance(epoch.clone());
         for (gone, how) in &applied.removed {
             self.committer.on_gone(gone.leaf, &gone.key);
