@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod browser;
 mod call;
 mod demo;
@@ -35,6 +36,8 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure in real time: a storm of joins
+    Bench(bench::Options),
     /// Two pages in a real browser talk over two relays, and what they see and hear is measured
     Browser(browser::Options),
     /// A real call of half a minute across three operators, and a report that says whether it held
@@ -53,6 +56,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Browser(options) => browser::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Faults(options) => faults::run(&options),

@@ -18,7 +18,7 @@ use conclave_federation::{
 };
 use conclave_quic::{BindConfig, Driver, Endpoint, tcp::Pipe};
 use conclave_relay_core::{
-    self as relay_core, Input, Node, OrderKey, Output as Wish, Peer,
+    self as relay_core, Input, Node, OrderKey, Output as Wish, Peer, Stats,
     limits::Limits,
     node,
     order::{Obeyed, RoomName},
@@ -32,6 +32,9 @@ use tokio::{
 /// Why every room is to be closed, and where it is said that they are.
 type Order = (String, oneshot::Sender<()>);
 
+/// Where it is said what was counted.
+type Count = oneshot::Sender<Stats>;
+
 /// A relay that runs until it is dropped or stopped.
 pub(crate) struct Relay {
     pub(crate) id: RelayId,
@@ -40,6 +43,7 @@ pub(crate) struct Relay {
     /// Takes in sessions over TCP.
     pub(crate) pipes: mpsc::Sender<Pipe>,
     orders: mpsc::Sender<Order>,
+    counts: mpsc::Sender<Count>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -55,6 +59,13 @@ impl Relay {
         let (tell, told) = oneshot::channel();
         self.orders.send((reason.to_owned(), tell)).await.expect("it runs");
         told.await.expect("it closes them");
+    }
+
+    /// What it has counted.
+    pub(crate) async fn stats(&self) -> Stats {
+        let (tell, told) = oneshot::channel();
+        self.counts.send(tell).await.expect("it runs");
+        told.await.expect("it counts")
     }
 
     /// Ends all sessions with a reason, and the relay.
@@ -97,8 +108,9 @@ fn start(id: RelayId, key: SigningKey, endpoint: Endpoint, book: &[Peer]) -> Rel
     let (stop, stopped) = oneshot::channel();
     let (pipes, entering) = mpsc::channel(4);
     let (orders, ordered) = mpsc::channel(1);
-    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped, entering, ordered));
-    Relay { id, address, key, pipes, orders, stop: Some(stop), task }
+    let (counts, counted) = mpsc::channel(1);
+    let task = tokio::spawn(run(node, Driver::new(endpoint), stopped, entering, (ordered, counted)));
+    Relay { id, address, key, pipes, orders, counts, stop: Some(stop), task }
 }
 
 async fn run(
@@ -106,7 +118,7 @@ async fn run(
     mut driver: Driver,
     mut stop: oneshot::Receiver<()>,
     mut pipes: mpsc::Receiver<Pipe>,
-    mut orders: mpsc::Receiver<Order>,
+    (mut orders, mut counts): (mpsc::Receiver<Order>, mpsc::Receiver<Count>),
 ) {
     let mut asked = false;
     let mut order: Option<Order> = None;
@@ -150,6 +162,10 @@ async fn run(
             () = pause(wait) => continue,
             Some(pipe) = pipes.recv() => {
                 driver.adopt(pipe, random());
+                continue;
+            }
+            Some(count) = counts.recv() => {
+                let _ = count.send(node.stats().clone());
                 continue;
             }
             Some(wanted) = orders.recv() => {
