@@ -82,7 +82,7 @@ async fn main() -> ExitCode {
         coming.spawn(async move {
             sleep(at.saturating_sub(begun.elapsed())).await;
             let asked = Instant::now();
-            let joining = Room::join(&link, Options::named(&format!("Person {number}")).through(entry));
+            let joining = Room::join(&link, Options::named(format!("Person {number}")).through(entry));
             match tokio::time::timeout(PATIENCE, joining).await {
                 Ok(Ok(room)) => Ok((asked.elapsed(), room)),
                 Ok(Err(error)) => Err(error.to_string()),

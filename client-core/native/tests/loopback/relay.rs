@@ -43,6 +43,7 @@ pub(crate) struct Relay {
     /// Takes in sessions over TCP.
     pub(crate) pipes: mpsc::Sender<Pipe>,
     orders: mpsc::Sender<Order>,
+    #[allow(dead_code, reason = "the benchmark of joins shares this file")]
     counts: mpsc::Sender<Count>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -62,6 +63,7 @@ impl Relay {
     }
 
     /// What it has counted.
+    #[allow(dead_code, reason = "the benchmark of joins shares this file")]
     pub(crate) async fn stats(&self) -> Stats {
         let (tell, told) = oneshot::channel();
         self.counts.send(tell).await.expect("it runs");
