@@ -83,6 +83,8 @@ pub struct AccessKeys {
     pub sign: SigningKey,
     /// `LB_g`: requests are sealed to it.
     pub lobby: hpke::SecretKey,
+    /// Words against an entry: for everybody in the room, whichever epoch they are in.
+    pub void: SealKey,
 }
 
 /// A new room, as its founder holds it. Nothing of it is ever sent but the record.
@@ -163,6 +165,7 @@ impl AccessSecret {
         AccessKeys {
             sign: SigningKey::from_seed(*kdf32(&self.0, "access sign", &context)),
             lobby: hpke::SecretKey::derive(kdf32(&self.0, "lobby", &context).as_ref()),
+            void: SealKey::new(*kdf32(&self.0, "void", &context)),
         }
     }
 

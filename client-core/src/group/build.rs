@@ -107,7 +107,8 @@ impl Group {
         if self.pending.is_some() {
             return Err(BuildError::Pending);
         }
-        if self.lost {
+        // Who is stuck can take back what they are stuck on, and nothing else.
+        if self.lost || self.thread.is_in_step() == matches!(work, Work::Void(_)) {
             return Err(BuildError::Gone);
         }
         if matches!(work, Work::End) {
@@ -239,7 +240,7 @@ impl Group {
     fn associated(&self, draft: &Draft) -> Option<CommitAad> {
         Some(CommitAad {
             version: CommitAad::VERSION,
-            prev_head: self.position.head,
+            prev_head: self.thread.position().head,
             action: draft.action,
             notes: List::new(draft.notes.clone())?,
             served: List::new(draft.served.clone())?,
@@ -285,7 +286,7 @@ impl Group {
             .mls
             .commit_builder()
             .consume_proposal_store(false)
-            .force_self_update(draft.action == Action::Update)
+            .force_self_update(matches!(draft.action, Action::Update | Action::Void))
             .propose_removals(removes)
             .propose_adds(packages);
         let builder = match context {
@@ -309,8 +310,8 @@ impl Group {
             version: EntryHeader::VERSION,
             room: self.call.room,
             instance: self.call.instance,
-            seq: self.position.seq,
-            prev_head: self.position.head,
+            seq: self.thread.position().seq,
+            prev_head: self.thread.position().head,
             kind,
             flags: 0,
             generation: self.record.generation,
@@ -350,10 +351,19 @@ impl Group {
         let commit = bundle.commit().to_bytes().map_err(|_| BuildError::Mls)?;
         let entry_key = self.keys.entry.clone();
         let commit = self.seal_part(&entry_key, Part::Commit, &header, &commit)?;
-        let staged = self.mls.pending_commit().ok_or(BuildError::Mls)?;
-        let box_key = epoch::box_key_ahead(staged, self.provider.crypto()).map_err(|_| BuildError::Mls)?;
-        let contents = self.box_contents(draft.next.as_ref(), roster_hash(self.roster_after(draft)), header.seq);
-        let epoch_box = self.seal_part(&box_key, Part::Box, &header, &contents.spell())?;
+        let epoch_box = match &draft.word {
+            // Nobody comes by it: in the box's place is what everybody in the room has to see, whichever epoch they are in.
+            Some(word) => {
+                let key = self.access_keys.void.clone();
+                self.seal_part(&key, Part::Box, &header, &word.encode())?
+            }
+            None => {
+                let staged = self.mls.pending_commit().ok_or(BuildError::Mls)?;
+                let key = epoch::box_key_ahead(staged, self.provider.crypto()).map_err(|_| BuildError::Mls)?;
+                let contents = self.box_contents(draft.next.as_ref(), roster_hash(self.roster_after(draft)), header.seq);
+                self.seal_part(&key, Part::Box, &header, &contents.spell())?
+            }
+        };
         let welcome = match bundle.to_welcome_msg() {
             Some(welcome) => {
                 let welcome = welcome.to_bytes().map_err(|_| BuildError::Mls)?;

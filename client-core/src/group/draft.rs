@@ -9,7 +9,8 @@ use conclave_federation::{
 };
 
 use super::{
-    Action, Candidate, Cut, Group, Leaf, LeaveNote, VOTE_LIFE, Vote, VoteKind, build::BuildError, generation::NextGeneration,
+    Action, Candidate, Cut, FaultNote, Group, Leaf, LeaveNote, VOTE_LIFE, VoidWord, Vote, VoteKind, build::BuildError,
+    generation::NextGeneration,
 };
 use crate::{
     policy::{Coming, Proposed},
@@ -57,6 +58,9 @@ pub enum Work {
     },
     /// Renews our keys.
     Update,
+    /// Takes back the entry that we are stuck on: by our right as a host, or with these notes of others. The only work that
+    /// somebody can do who is stuck.
+    Void(Vec<FaultNote>),
     /// Ends the call for everybody: needs [`Group::authority`].
     End,
 }
@@ -94,6 +98,8 @@ pub(super) struct Draft {
     pub(super) cut: Option<Cut>,
     pub(super) state: Option<RoomState>,
     pub(super) next: Option<NextGeneration>,
+    /// What it takes back.
+    pub(super) word: Option<VoidWord>,
     /// Of the link that those who come are answered under.
     pub(super) link: Generation,
     pub(super) served: Vec<JoinId>,
@@ -101,7 +107,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    fn of(action: Action, link: Generation) -> Self {
+    pub(super) fn of(action: Action, link: Generation) -> Self {
         Self {
             action,
             adds: Vec::new(),
@@ -111,6 +117,7 @@ impl Draft {
             cut: None,
             state: None,
             next: None,
+            word: None,
             link,
             served: Vec::new(),
             refused: Vec::new(),
@@ -123,7 +130,8 @@ impl Draft {
 
     /// Whether there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.adds.is_empty() && self.removes.is_empty() && self.state.is_none() && self.action != Action::Update
+        let renews = matches!(self.action, Action::Update | Action::Void);
+        self.adds.is_empty() && self.removes.is_empty() && self.state.is_none() && !renews
     }
 
     /// As the policy will see it.
@@ -138,7 +146,7 @@ impl Draft {
             record: self.next.as_ref().map(|next| next.record.clone()),
             path: self.action != Action::Admit,
             served: self.served.len(),
-            void: self.action == Action::Void,
+            void: self.word.is_some(),
         }
     }
 }
@@ -158,6 +166,7 @@ impl Group {
             Work::Hosts { changes, expires } => self.draft_hosts(&changes, expires)?,
             Work::Settings(settings) => self.draft_settings(settings),
             Work::Vote { leaf, votes } => self.draft_vote(leaf, votes)?,
+            Work::Void(notes) => self.draft_void(notes)?,
             Work::Update | Work::End => Draft::of(Action::Update, self.record.generation),
         })
     }
@@ -256,7 +265,7 @@ impl Group {
         let mut good: Vec<Vote> = Vec::new();
         for vote in votes {
             let counts = vote.kind == kind
-                && self.position.seq.checked_sub(vote.seq).is_some_and(|age| age <= VOTE_LIFE)
+                && self.thread.position().seq.checked_sub(vote.seq).is_some_and(|age| age <= VOTE_LIFE)
                 && here.contains(&(vote.leaf, vote.key))
                 && !goes(vote.leaf)
                 && here.iter().any(|(leaf, key)| goes(*leaf) && *key == vote.target)

@@ -17,7 +17,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use zeroize::Zeroizing;
 
-use super::{EpochBox, Group, LeafSigner, Parts, RetiredLink, entry::Part, epoch, generation::retired_fit, node, roster_hash};
+use super::{
+    EpochBox, Group, LeafSigner, Parts, RetiredLink, entry::Part, epoch, generation::retired_fit, node, roster_hash,
+    thread::Thread,
+};
 use crate::{
     leaf::{Bind, Call, Profile, genesis_hash},
     provider::{self, Provider},
@@ -200,7 +203,7 @@ impl Group {
             access,
             join_keys,
             access_keys,
-            position,
+            thread: Thread::founded(position, record.generation),
             head: None,
             state,
         })

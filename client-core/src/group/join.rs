@@ -23,7 +23,7 @@ use rand_core::{RngCore, SeedableRng};
 use zeroize::Zeroizing;
 
 use super::{
-    EpochBox, Group, LeafSigner, Parts, Request, RequestKind,
+    EpochBox, FaultNote, Group, LeafSigner, Parts, Request, RequestKind,
     entry::Part,
     epoch,
     found::{GROUP_ID, fork},
@@ -31,6 +31,7 @@ use super::{
     node,
     request::{MAX_ATTEMPT, join_message, knock_code},
     roster_hash,
+    thread::Thread,
 };
 use crate::{
     api::DeclineReason,
@@ -72,6 +73,8 @@ pub struct Joining {
     provider: Provider,
     signer: LeafSigner,
     kind: RequestKind,
+    /// What they cannot get past.
+    fault: Option<FaultNote>,
     attempt: u8,
     id: JoinId,
     /// Refusals are sealed to it.
@@ -79,6 +82,12 @@ pub struct Joining {
     /// The request before this one: its answer may be on its way.
     earlier: Option<(JoinId, hpke::SecretKey)>,
     body: Blob<MAX_REQUEST_BODY>,
+}
+
+/// Why somebody asks who was in before.
+struct Back {
+    /// What they cannot get past.
+    fault: Option<FaultNote>,
 }
 
 /// Why one does not get in.
@@ -127,7 +136,7 @@ impl Joining {
     ) -> Result<Self, JoinError> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let signer = LeafSigner::fresh(&mut rng);
-        Self::with(rng, signer, lobby, profile, founder.cloned(), commitment, RequestKind::Join)
+        Self::with(rng, signer, lobby, profile, founder.cloned(), commitment, None)
     }
 
     fn with(
@@ -137,8 +146,13 @@ impl Joining {
         profile: Profile,
         founder: Option<SigningKey>,
         commitment: [u8; 32],
-        kind: RequestKind,
+        back: Option<Back>,
     ) -> Result<Self, JoinError> {
+        let (kind, fault) = match back {
+            None => (RequestKind::Join, None),
+            Some(Back { fault: None }) => (RequestKind::Rejoin, None),
+            Some(Back { fault }) => (RequestKind::Fault, fault),
+        };
         let (link, keys) = lobby.link.find(&lobby.record).ok_or(JoinError::Link)?;
         // Those of an earlier generation mean nothing any more.
         let mut lobby = lobby;
@@ -168,6 +182,7 @@ impl Joining {
             provider,
             signer,
             kind,
+            fault,
             attempt: 0,
             id: JoinId::new([0; 16]),
             reply: hpke::SecretKey::derive(&[0; 32]),
@@ -226,6 +241,7 @@ impl Joining {
             attempt: self.attempt,
             key_package: Blob::new(key_package.into()).ok_or(JoinError::Request)?,
             note: None,
+            fault: self.fault.clone(),
             reply: *self.reply.public(),
             key: self.signer.0.verifying_key(),
             signature: Signature::new([0; 64]),
@@ -345,7 +361,7 @@ impl Joining {
             access: contents.access,
             join_keys,
             access_keys,
-            position: Position { seq: header.seq.saturating_add(1), head: header.head() },
+            thread: Thread::joined(header.seq, header.head(), record.generation),
             head: Some(admitted.head.clone()),
             state,
         })
@@ -393,7 +409,8 @@ impl Joining {
 }
 
 impl Group {
-    /// The way back for those who lost the thread: the same key asks for a new leaf. What was held of the group is wiped.
+    /// The way back for those who lost the thread: the same key asks for a new leaf. What was held of the group is wiped; who
+    /// is stuck keeps it for a while, by [`Group::way_back`].
     ///
     /// # Errors
     /// When the request cannot be made.
@@ -406,19 +423,29 @@ impl Group {
     ///
     /// # Errors
     /// When the request cannot be made.
-    pub fn rejoin_as(self, profile: Profile) -> Result<Joining, JoinError> {
-        let word = self.profile.host;
+    pub fn rejoin_as(mut self, profile: Profile) -> Result<Joining, JoinError> {
+        self.way_back(profile)
+    }
+
+    /// The same, while the group goes on with the log: what we are stuck on may be taken back. The request says so to the
+    /// others. As soon as either way leads on, the other one is given up.
+    ///
+    /// # Errors
+    /// When the request cannot be made.
+    pub fn way_back(&mut self, profile: Profile) -> Result<Joining, JoinError> {
         let lobby = Lobby {
-            record: self.newer.unwrap_or(self.record),
-            call: self.call_keys,
-            link: self.link,
+            record: self.newer.as_ref().unwrap_or(&self.record).clone(),
+            call: self.call_keys.clone(),
+            link: self.link.clone(),
             instance: self.call.instance,
             group: Bytes::copy_from_slice(self.mls.group_id().as_slice()),
-            seq: self.position.seq,
+            seq: self.thread.position().seq,
         };
         // The founder's word is for this key in this call, and stays with it.
-        let profile = Profile { host: word, ..profile };
-        Joining::with(self.rng, self.signer, lobby, profile, self.founder, self.commitment, RequestKind::Rejoin)
+        let profile = Profile { host: self.profile.host, ..profile };
+        let (rng, signer, founder) = (fork(&mut self.rng), self.signer.clone(), self.founder.clone());
+        let back = Back { fault: self.fault_note() };
+        Joining::with(rng, signer, lobby, profile, founder, self.commitment, Some(back))
     }
 }
 

@@ -12,7 +12,12 @@ use openmls::prelude::{
 use openmls_traits::OpenMlsProvider;
 use zeroize::Zeroizing;
 
-use super::{Action, CommitAad, Group, Leaf, Skip, entry::Part, node};
+use super::{
+    Action, CommitAad, Group, Leaf, Skip,
+    entry::Part,
+    node,
+    thread::{Seen, Weight},
+};
 use crate::policy::{self, Coming, Person, Proposed, Refusal, Situation};
 
 /// A commit whose public part holds.
@@ -30,6 +35,23 @@ pub(super) struct Passed {
     pub(super) by: Option<Leaf>,
 }
 
+impl Judged {
+    /// As the thread sees it.
+    pub(super) fn seen(&self, group: &Group) -> Seen {
+        let back = |leaf: &Leaf| {
+            let key = group.keys().into_iter().find(|(at, _)| at == leaf).map(|(_, key)| key);
+            self.proposed.adds.iter().any(|add| Some(add.key) == key)
+        };
+        Seen {
+            by: self.by,
+            own: self.by == group.me(),
+            action: self.aad.action,
+            path: self.proposed.path,
+            removes: self.proposed.removes.iter().filter(|leaf| !back(leaf)).copied().collect(),
+        }
+    }
+}
+
 impl From<Skip> for Passed {
     fn from(skip: Skip) -> Self {
         Self { skip, by: None }
@@ -38,7 +60,7 @@ impl From<Skip> for Passed {
 
 impl Group {
     /// Steps 1 and 2 of the rule: everything that all members see alike.
-    pub(super) fn judge(&self, entry: &Entry) -> Result<Judged, Passed> {
+    pub(super) fn judge(&self, entry: &Entry, word: Weight) -> Result<Judged, Passed> {
         let header = &entry.header;
         if !self.is_spoken(header) || header.kind != EntryKind::Commit {
             return Err(Skip::Kind.into());
@@ -66,7 +88,8 @@ impl Group {
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(Skip::NotCommit.into());
         };
-        let proposed = self.proposed(&staged, &aad, entry, by).map_err(named)?;
+        let mut proposed = self.proposed(&staged, &aad, entry, by).map_err(named)?;
+        proposed.void = word == Weight::Here;
         let persons = self.persons();
         policy::check(aad.action, &proposed, &self.situation(&persons, by)).map_err(|refusal| named(refusal.into()))?;
         Ok(Judged { aad, by, proposed, message })
@@ -85,7 +108,7 @@ impl Group {
             && entry.record.is_none()
     }
 
-    fn is_spoken(&self, header: &EntryHeader) -> bool {
+    pub(super) fn is_spoken(&self, header: &EntryHeader) -> bool {
         header.version == EntryHeader::VERSION
             && header.flags & !EntryHeader::NEXT_GENERATION == 0
             && header.term == 0
@@ -153,7 +176,7 @@ impl Group {
     }
 
     pub(super) fn situation<'a>(&'a self, members: &'a [Person], by: Leaf) -> Situation<'a> {
-        Situation { state: &self.state, record: &self.record, members, by, seq: self.position.seq }
+        Situation { state: &self.state, record: &self.record, members, by, seq: self.thread.position().seq }
     }
 }
 

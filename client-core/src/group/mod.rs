@@ -37,6 +37,7 @@ mod process;
 mod request;
 mod roster;
 pub mod thread;
+mod void;
 mod vote;
 
 #[cfg(test)]
@@ -58,7 +59,6 @@ use openmls_traits::OpenMlsProvider;
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
-use self::epoch::EpochKeys;
 pub use self::{
     build::{BuildError, Built},
     chat::{ChatError, OpenedChat},
@@ -68,8 +68,10 @@ pub use self::{
     host::Authority,
     join::{JoinError, Joining, Lobby},
     request::{Candidate, Knocked, MAX_ATTEMPT, MAX_KEY_PACKAGE, Request, RequestError, RequestKind, RequestTooLong, knock_code},
+    void::{FaultNote, MAX_FAULT_NOTES, VoidWord},
     vote::{Cut, SENIORITY_MS, VOTE_LIFE, Vote, VoteKind},
 };
+use self::{epoch::EpochKeys, thread::Thread};
 use crate::{
     code::SafetyCode,
     leaf::{Bind, Call, Profile},
@@ -160,8 +162,11 @@ pub enum Outcome {
     },
     /// A host ended the call, says the hub: nothing follows.
     Ended,
-    /// Others may have applied it, we cannot: come back by [`Group::rejoin`].
+    /// Others may have applied it, we cannot: ask for a new leaf by [`Group::way_back`], and go on with the log; it may be
+    /// taken back.
     Fault(Fault),
+    /// We are stuck, and it is for those who are not. The log moved on.
+    Ahead,
     /// It does not follow what we have: a gap to fill, or a second history to be alarmed about. Nothing moved.
     OutOfLine(OutOfLine),
     /// The hub's word for it, or what it carries, is not genuine. Nothing moved.
@@ -246,7 +251,7 @@ pub struct Group {
     access: AccessSecret,
     join_keys: JoinKeys,
     access_keys: AccessKeys,
-    position: Position,
+    thread: Thread,
     /// The hub's newest words for the log, oldest first: as many as show who has been here for long.
     heads: VecDeque<HubHead>,
     state: RoomState,
@@ -265,7 +270,7 @@ pub struct Group {
     pending: Option<build::Pending>,
     /// The record that those stand on who went on without us.
     newer: Option<RoomRecord>,
-    /// Nothing can be applied or built any more: removed, or out of step.
+    /// Nothing can be applied or built any more: removed, ended, or in a state that the library cannot go on from.
     lost: bool,
 }
 
@@ -284,7 +289,7 @@ struct Parts {
     access: AccessSecret,
     join_keys: JoinKeys,
     access_keys: AccessKeys,
-    position: Position,
+    thread: Thread,
     /// The hub's word for the entry before that position, where there is one.
     head: Option<HubHead>,
     state: RoomState,
@@ -312,7 +317,7 @@ impl Group {
             access: parts.access,
             join_keys: parts.join_keys,
             access_keys: parts.access_keys,
-            position: parts.position,
+            thread: parts.thread,
             heads: parts.head.into_iter().collect(),
             state: parts.state,
             keys,
@@ -400,7 +405,13 @@ impl Group {
     /// Where the log goes on: subscribe from this entry.
     #[must_use]
     pub const fn position(&self) -> Position {
-        self.position
+        self.thread.position()
+    }
+
+    /// What we are there.
+    #[must_use]
+    pub const fn thread(&self) -> &Thread {
+        &self.thread
     }
 
     /// MLS' epoch.
@@ -441,7 +452,7 @@ impl Group {
     /// Whether we are still in step. If not: [`Group::rejoin`], or we were removed.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
-        self.lost
+        self.lost || !self.thread.is_in_step()
     }
 
     /// `MLS-Exporter("SFrame 1.0 Base Key", "", 16)` of the current epoch.
@@ -474,6 +485,11 @@ impl Group {
         self.mls.public_group().group_context().confirmed_transcript_hash()
     }
 
+    #[cfg(test)]
+    pub(crate) const fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// Every secret held now, with its name: for the leak check alone.
     #[cfg(feature = "audit")]
     #[must_use]
@@ -502,7 +518,7 @@ impl std::fmt::Debug for Group {
         f.debug_struct("Group")
             .field("room", &self.call.room)
             .field("epoch", &self.epoch())
-            .field("seq", &self.position.seq)
+            .field("seq", &self.position().seq)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use conclave_federation::{
     id::Head,
-    log::OutOfLine,
+    log::{OutOfLine, Position},
     proof::VerifyingKey,
     record::RoomRecord,
     wire::{
@@ -23,6 +23,7 @@ use super::{
     generation::NextGeneration,
     judge::{Judged, Passed, parse},
     node, roster_hash, says,
+    thread::{Exit, Move, Seen, Weight},
 };
 use crate::{seal::SealKey, state::RoomState};
 
@@ -51,7 +52,7 @@ impl Group {
             return Outcome::Fault(Fault::State);
         }
         let header = &entry.header;
-        let advanced = self.position.advance(header);
+        let advanced = self.thread.next(header);
         if advanced == Err(OutOfLine::Repeated) {
             return Outcome::Repeated;
         }
@@ -71,55 +72,82 @@ impl Group {
         if self.pending.as_ref().is_some_and(|pending| pending.append.header == *header) {
             return self.merge_own(&entry.head);
         }
-        let judged = if header.kind == EntryKind::End { None } else { Some(self.judge(entry)) };
+        if header.kind == EntryKind::End && self.is_end(entry) {
+            return self.end(next, &entry.head);
+        }
+        let word = self.word_in(entry);
+        let weight = word.as_ref().map_or(Weight::Nothing, |word| self.thread.weigh(word, &self.circle()));
+        let judged = self.judge(entry, weight);
         // Another entry stands where ours would have stood: ours can never be accepted any more.
         if self.pending.is_some() {
             self.drop_pending();
         }
-        let outcome = match judged {
-            None if self.is_end(entry) => self.end(),
-            None => Outcome::Skipped { skip: Skip::Kind, by: None },
-            Some(Ok(judged)) => self.apply(entry, judged),
-            Some(Err(Passed { skip, by })) => Outcome::Skipped { skip, by },
+        let seen = judged.as_ref().map(|judged| judged.seen(self)).map_err(|passed| passed.skip);
+        let outcome = match (self.thread.decide(seen.as_ref().map_err(|skip| *skip), weight), judged, seen) {
+            (Move::Try, Ok(judged), Ok(seen)) => self.apply(entry, next, judged, &seen),
+            (Move::Forgotten, _, Ok(seen)) => self.fault(Fault::OwnForgotten, entry, next, &seen),
+            (Move::Void, ..) if word.is_some() => {
+                if let Some(word) = &word {
+                    self.thread.voided(next, word);
+                }
+                Outcome::Fault(Fault::Void)
+            }
+            (Move::Skip(_), Err(Passed { skip, by }), _) => self.pass(entry, next, Outcome::Skipped { skip, by }),
+            // Whoever went on may have it; the record it brings is everybody's.
+            _ => self.pass(entry, next, Outcome::Ahead),
         };
-        if !matches!(outcome, Outcome::Fault(_)) {
-            self.position = next;
-            self.note_head(&entry.head);
+        self.note_head(&entry.head);
+        outcome
+    }
+
+    /// It changes nothing for us.
+    fn pass(&mut self, entry: &Entry, next: Position, outcome: Outcome) -> Outcome {
+        let follows = |record: &RoomRecord| record.verify_signed(self.call.room).is_ok() && record.follows(&self.record).is_ok();
+        let record = entry.record.as_ref().filter(|record| !self.thread.is_in_step() && follows(record));
+        if let Some(record) = record {
+            self.newer = Some(record.clone());
         }
+        let moved = record.is_some();
+        self.thread.passed(next, moved);
         outcome
     }
 
     /// Nothing follows.
-    fn end(&mut self) -> Outcome {
+    fn end(&mut self, next: Position, head: &HubHead) -> Outcome {
         self.lost = true;
+        self.thread.out(next, Exit::Ended);
+        self.note_head(head);
         Outcome::Ended
     }
 
     /// Steps 3 and 4: the private part, and the box.
-    fn apply(&mut self, entry: &Entry, judged: Judged) -> Outcome {
+    fn apply(&mut self, entry: &Entry, next: Position, judged: Judged, seen: &Seen) -> Outcome {
         let by = Some(judged.by);
-        if judged.by == self.me() {
-            // Its private half is gone, and the others have applied it.
-            return self.fault(Fault::OwnForgotten, entry);
-        }
-        let Ok((message, _)) = parse(&judged.message) else { return Outcome::Skipped { skip: Skip::NotCommit, by } };
+        // Skipped by all in our epoch; whoever is stuck is there with them.
+        let skip = |skip: Skip| Outcome::Skipped { skip, by };
+        let Ok((message, _)) = parse(&judged.message) else { return self.pass(entry, next, skip(Skip::NotCommit)) };
         let staged = match self.mls.process_message(&self.provider, message) {
             Ok(processed) => match processed.into_content() {
                 ProcessedMessageContent::StagedCommitMessage(staged) => staged,
-                _ => return Outcome::Skipped { skip: Skip::NotCommit, by },
+                _ => return self.pass(entry, next, skip(Skip::NotCommit)),
             },
             // The membership tag: everybody in the epoch sees the same.
-            Err(ProcessMessageError::ValidationError(_)) => return Outcome::Skipped { skip: Skip::Mls, by },
-            Err(_) if judged.proposed.path => return self.fault(Fault::Path, entry),
+            Err(ProcessMessageError::ValidationError(_)) => return self.pass(entry, next, skip(Skip::Mls)),
+            Err(_) if judged.proposed.path => return self.fault(Fault::Path, entry, next, seen),
             // Without a path everybody computes the same tag.
-            Err(_) => return Outcome::Skipped { skip: Skip::Mls, by },
+            Err(_) => return self.pass(entry, next, skip(Skip::Mls)),
         };
         let removed_me = staged.self_removed();
-        let mut next = None;
+        if removed_me && matches!(seen.action, Action::Reap | Action::Swap) && self.authority().is_some() {
+            // A host who was taken for silent may be the only one left who can say that this was a mistake.
+            return self.fault(Fault::Removed, entry, next, seen);
+        }
+        let circle = self.circle();
+        let mut generation = None;
         let mut alarm = None;
         if removed_me {
             self.newer.clone_from(&entry.record);
-        } else {
+        } else if seen.action != Action::Void {
             let key = epoch::box_key_ahead(&staged, self.provider.crypto()).ok();
             match self.open_box(key, entry, &judged) {
                 Ok(contents) => {
@@ -128,21 +156,28 @@ impl Group {
                         access: contents.access.clone(),
                         link: contents.link.clone(),
                     };
-                    next = entry.record.as_ref().map(secrets);
+                    generation = entry.record.as_ref().map(secrets);
                 }
                 Err(wrong) => alarm = Some(wrong),
             }
         }
         let before: Vec<Member> = self.members().collect();
         if self.mls.merge_staged_commit(&self.provider, *staged).is_err() {
-            return self.fault(Fault::State, entry);
+            self.lost = true;
+            return self.fault(Fault::State, entry, next, seen);
         }
-        if let (None, false, Some(record)) = (&next, removed_me, &entry.record) {
+        if removed_me {
+            self.thread.out(next, Exit::Removed);
+        } else {
+            self.thread.applied(next, seen, &circle, entry.record.is_some());
+        }
+        if let (None, false, Some(record)) = (&generation, removed_me, &entry.record) {
             // The others stand on it; what it takes to go on with them, we were not told.
             self.record = record.clone();
         }
         let Judged { aad, by, proposed, .. } = judged;
         let adds = proposed.adds.iter().map(|add| add.key).collect();
+        let next = generation;
         self.settle(
             before,
             Change {
@@ -159,10 +194,11 @@ impl Group {
         )
     }
 
-    /// We are out of step. The way back begins with the newest record that everybody else has, too.
-    fn fault(&mut self, fault: Fault, entry: &Entry) -> Outcome {
-        self.lost = true;
+    /// We are out of step, in the epoch before the entry. The way back begins with the newest record that everybody else has,
+    /// too.
+    fn fault(&mut self, fault: Fault, entry: &Entry, next: Position, seen: &Seen) -> Outcome {
         self.newer.clone_from(&entry.record);
+        self.thread.faulted(next, seen, fault, entry.record.is_some());
         Outcome::Fault(fault)
     }
 
@@ -190,19 +226,30 @@ impl Group {
     /// Our own entry is in the log.
     pub(super) fn merge_own(&mut self, head: &HubHead) -> Outcome {
         let Some(Pending { append, deed }) = self.pending.take() else { return Outcome::Repeated };
-        let Commit { aad, adds, removes, next } = match deed {
-            Deed::Commit(commit) => *commit,
-            Deed::End => return self.end(),
-        };
-        let before: Vec<Member> = self.members().collect();
-        let entry = (append.header.seq, append.header.head());
-        let position = self.position.advance(&append.header);
-        let merged = self.mls.merge_pending_commit(&self.provider);
-        let (Ok(position), Ok(())) = (position, merged) else {
+        let Ok(position) = self.thread.next(&append.header) else {
             self.lost = true;
             return Outcome::Fault(Fault::State);
         };
-        self.position = position;
+        let Commit { aad, adds, removes, next } = match deed {
+            Deed::Commit(commit) => *commit,
+            Deed::End => return self.end(position, head),
+        };
+        let before: Vec<Member> = self.members().collect();
+        let entry = (append.header.seq, append.header.head());
+        let back = |leaf: &Leaf| before.iter().any(|member| member.leaf == *leaf && adds.contains(&member.key));
+        let seen = Seen {
+            by: self.me(),
+            own: true,
+            action: aad.action,
+            path: aad.action != Action::Admit,
+            removes: removes.iter().filter(|leaf| !back(leaf)).copied().collect(),
+        };
+        let circle = self.circle();
+        if self.mls.merge_pending_commit(&self.provider).is_err() {
+            self.lost = true;
+            return Outcome::Fault(Fault::State);
+        }
+        self.thread.applied(position, &seen, &circle, next.is_some());
         self.note_head(head);
         let by = self.me();
         self.settle(before, Change { entry, aad, by, own: true, adds, removes, next, removed_me: false, alarm: None })
@@ -306,7 +353,7 @@ impl Group {
     /// The head that the next entry has to follow.
     #[must_use]
     pub const fn head(&self) -> Head {
-        self.position.head
+        self.thread.position().head
     }
 
     /// The agreed state.

@@ -13,7 +13,7 @@ use openmls_traits::OpenMlsProvider;
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
-use super::{Group, LeaveNote, node};
+use super::{FaultNote, Group, LeaveNote, node};
 use crate::{
     hpke,
     leaf::{Bind, Call, Profile},
@@ -37,7 +37,7 @@ pub enum RequestKind {
     Rejoin,
     /// To go.
     Leave,
-    /// To say that an entry cannot be applied; specified, not spoken yet.
+    /// To come back under the same key, because an entry cannot be applied.
     Fault,
 }
 
@@ -74,10 +74,12 @@ wire_struct! {
         pub kind: RequestKind,
         /// Counts up from 1 while nobody answers.
         pub attempt: u8,
-        /// For [`RequestKind::Join`] and [`RequestKind::Rejoin`]; else empty.
+        /// For those who want in, or back in; else empty.
         pub key_package: Blob<MAX_KEY_PACKAGE>,
         /// For [`RequestKind::Leave`].
         pub note: Option<LeaveNote>,
+        /// For [`RequestKind::Fault`].
+        pub fault: Option<FaultNote>,
         /// Where a sealed refusal may go: X25519.
         pub reply: [u8; 32],
         /// Of the asker.
@@ -119,6 +121,8 @@ pub struct Candidate {
     pub reply: [u8; 32],
     /// Whether their key is in the tree: they come back, and nobody is asked.
     pub is_back: bool,
+    /// The entry that they cannot get past, signed.
+    pub fault: Option<FaultNote>,
     pub(super) key_package: KeyPackage,
 }
 
@@ -160,9 +164,6 @@ pub enum RequestError {
     /// A leaver who has gone already: the mailbox shows old requests to those who come late.
     #[error("the request is of somebody who is not in the call any more")]
     Gone,
-    /// Specified, not spoken yet.
-    #[error("the request wants something that this version does not speak")]
-    NotSpoken,
 }
 
 /// Why a request could not be made.
@@ -277,7 +278,7 @@ impl Group {
         let keys = self.join_keys_of(knock.generation).ok_or(RequestError::Seal)?;
         let request = Request::open(knock.body.bytes(), room, instance, knock.id, &keys, &self.access_keys)?;
         match request.kind {
-            RequestKind::Join | RequestKind::Rejoin => {
+            RequestKind::Join | RequestKind::Rejoin | RequestKind::Fault => {
                 self.candidate(&request, knock.generation).map(Box::new).map(Knocked::Enter)
             }
             RequestKind::Leave => {
@@ -290,7 +291,6 @@ impl Group {
                 }
                 Ok(Knocked::Leave(request.id, note))
             }
-            RequestKind::Fault => Err(RequestError::NotSpoken),
         }
     }
 
@@ -302,6 +302,11 @@ impl Group {
             .map_err(|_| RequestError::KeyPackage)?;
         let node::Known { key, profile, bind } =
             node::check_key_package(&key_package, &self.call).map_err(|_: Refusal| RequestError::Leaf)?;
+        let fault = match (&request.fault, request.kind) {
+            (Some(note), RequestKind::Fault) if note.key == key && note.verify(&self.call) => Some(note.clone()),
+            (None, RequestKind::Join | RequestKind::Rejoin) => None,
+            _ => return Err(RequestError::Signature),
+        };
         if key != request.key {
             return Err(RequestError::Signature);
         }
@@ -316,6 +321,7 @@ impl Group {
             old_link: link != self.record.generation,
             reply: request.reply,
             is_back: self.leaf_of(&key).is_some(),
+            fault,
             key_package,
         })
     }
@@ -340,6 +346,7 @@ impl Group {
             attempt: 1,
             key_package: Blob::default(),
             note: Some(self.leave_note()),
+            fault: None,
             reply: [0; 32],
             key: self.signer.0.verifying_key(),
             signature: Signature::new([0; 64]),

@@ -62,6 +62,8 @@ pub enum Place {
 pub enum Exit {
     /// Our leaf is gone, and we have no say in it.
     Removed,
+    /// The call is over.
+    Ended,
     /// Stuck for too long.
     Expired,
     /// The group's state is not usable.
@@ -299,6 +301,12 @@ impl Thread {
             Some(stuck) if self.reaches(stuck.seq) => stuck.right,
             _ => Right::Nobody,
         }
+    }
+
+    /// How many leaves of these there were before what we are stuck on, without those whom it removed.
+    #[must_use]
+    pub fn counted(&self, circle: &Circle) -> usize {
+        self.stuck().map_or(0, |stuck| circle.without(&stuck.removes).members.len())
     }
 
     const fn reaches(&self, seq: u64) -> bool {

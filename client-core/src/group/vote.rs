@@ -101,7 +101,7 @@ impl Group {
     #[must_use]
     pub fn cast(&self, about: Leaf, kind: VoteKind) -> Option<Vote> {
         let target = self.member(about)?.key;
-        Some(Vote::sign(&self.signer.0, &self.call, self.me(), target, kind, self.position.seq))
+        Some(Vote::sign(&self.signer.0, &self.call, self.me(), target, kind, self.position().seq))
     }
 }
 

@@ -31,6 +31,15 @@ impl Provider {
         self.storage.clear();
     }
 
+    /// Does something without any key: as if a path in it were broken.
+    #[cfg(test)]
+    pub(crate) fn without_keys<T>(of: &mut crate::group::Group, what: impl FnOnce(&mut crate::group::Group) -> T) -> T {
+        let keys = of.provider().storage.take();
+        let done = what(of);
+        of.provider().storage.put_back(keys);
+        done
+    }
+
     /// How many secrets are held: a group that runs for hours must not gather them.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {

@@ -76,6 +76,17 @@ impl Storage {
         self.secrets().clear();
     }
 
+    /// What is held now; nothing is, until it is put back.
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Secrets {
+        std::mem::take(&mut *self.secrets())
+    }
+
+    #[cfg(test)]
+    pub(super) fn put_back(&self, secrets: Secrets) {
+        *self.secrets() = secrets;
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.secrets().len()

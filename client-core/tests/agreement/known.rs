@@ -4,8 +4,8 @@ use bytes::Bytes;
 use conclave_client_core::{
     code::SafetyCode,
     group::{
-        Action, CommitAad, Cut, EpochBox, Leaf, LeaveNote, Request, RequestKind, RetiredLink, Vote, VoteKind, knock_code,
-        roster_hash,
+        Action, CommitAad, Cut, EpochBox, FaultNote, Leaf, LeaveNote, Request, RequestKind, RetiredLink, VoidWord, Vote,
+        VoteKind, knock_code, roster_hash, thread::Word,
     },
     hpke,
     leaf::{Bind, Call, Profile, genesis_hash},
@@ -281,6 +281,38 @@ fn what_a_call_agrees_on_has_one_spelling() {
 }
 
 #[test]
+fn a_fault_note_names_an_entry_and_a_void_word_its_place() {
+    let vector = vectors(include_str!("../vectors/fault.json"));
+    let instance = Instance(number(&vector, "instance"));
+    let call = Call { room: RoomId::new(fixed(&vector, "room")), instance, genesis: fixed(&vector, "genesis") };
+    let leaf = SigningKey::from_seed(fixed(&vector, "leaf_seed"));
+    let (seq, head) = (u64::from(number(&vector, "seq")), Head::new(fixed(&vector, "head")));
+    let note = FaultNote::sign(&leaf, &call, Leaf(number(&vector, "leaf")), seq, head);
+    assert_eq!(hex(&note.encode()), text(&vector, "note"));
+    assert!(note.verify(&call) && !FaultNote { seq: 9, ..note.clone() }.verify(&call));
+
+    let follows = Head::new(fixed(&vector, "follows"));
+    let word = VoidWord::decode(&Bytes::from(bytes(&vector, "word"))).expect("a word");
+    let mut again = word.clone();
+    again.sign(&leaf, &call, follows);
+    assert_eq!(hex(&again.encode()), text(&vector, "word"));
+    // Only the founder of the record that it is looked at with makes a host of anybody.
+    let drawn = [[1; 32], [2; 32], [3; 32]].concat();
+    let addresses = List::new(vec![Text::cut("relay.test:1")]).expect("one");
+    let hub = Hub { relay: RelayId::new([1; 32]), addresses };
+    let mut record = new_room(&mut Given::new(drawn), vec![hub], 0, 10).expect("a room").record;
+    record.founder = VerifyingKey::new(fixed(&vector, "founder"));
+    let by = leaf.verifying_key();
+    let expected = Word { seq, head, leaves: 3, by, certified: true, faulted: vec![(note.leaf, note.key)] };
+    assert_eq!(word.verify(&call, follows, &record), Some(expected.clone()));
+    record.founder = by;
+    assert_eq!(word.verify(&call, follows, &record), Some(Word { certified: false, ..expected }));
+    assert_eq!(word.verify(&call, head, &record), None);
+    let access = AccessSecret::new(fixed(&vector, "access")).keys(call.room, Generation(0));
+    assert_eq!(access.void, SealKey::new(fixed(&vector, "void_key")));
+}
+
+#[test]
 fn a_request_is_sealed_to_link_holders_and_within_to_participants() {
     let vector = vectors(include_str!("../vectors/request.json"));
     let drawn = [[1; 32], [2; 32], [3; 32]].concat();
@@ -298,6 +330,7 @@ fn a_request_is_sealed_to_link_holders_and_within_to_participants() {
         attempt: u8::try_from(number(&vector, "attempt")).expect("small"),
         key_package: Blob::new(bytes(&vector, "key_package").into()).expect("short"),
         note: None,
+        fault: None,
         reply: fixed(&vector, "reply"),
         key: VerifyingKey::new([0; 32]),
         signature: Signature::new([0; 64]),

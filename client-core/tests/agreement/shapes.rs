@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use conclave_client_core::{
-    group::{Action, CommitAad, Cut, EpochBox, Leaf, LeaveNote, Request, RequestKind, RetiredLink, Vote, VoteKind},
+    group::{
+        Action, CommitAad, Cut, EpochBox, FaultNote, Leaf, LeaveNote, Request, RequestKind, RetiredLink, VoidWord, Vote, VoteKind,
+    },
     leaf::{Bind, Call, Profile},
     link::{HubHint, Link, LinkError},
     room::{AccessSecret, LinkSecret},
@@ -13,7 +15,7 @@ use conclave_client_core::{
 };
 use conclave_federation::{
     id::{Generation, Head, Instance, JoinId, RoomId},
-    proof::{Signature, SigningKey},
+    proof::{HostProof, Label, Signature, SigningKey},
     record::Delegation,
     wire::{Blob, List, Text, Wire, message::HubHead},
 };
@@ -61,6 +63,10 @@ fn note() -> LeaveNote {
     LeaveNote::sign(&key(1), &call(), Leaf(7))
 }
 
+fn fault_note() -> FaultNote {
+    FaultNote::sign(&key(1), &call(), Leaf(7), 8, Head::new([6; 32]))
+}
+
 fn holds<T: Wire + PartialEq + Debug>(value: &T) {
     let spelled = value.encode();
     assert_eq!(T::decode(&spelled).as_ref(), Ok(value));
@@ -100,6 +106,18 @@ fn every_truncation_of_every_structure_is_refused() {
         cut: Some(cut()),
     });
     holds(&vote());
+    holds(&fault_note());
+    let mut word = VoidWord {
+        seq: 8,
+        head: Head::new([6; 32]),
+        leaves: 3,
+        notes: List::new(vec![fault_note()]).expect("one"),
+        key: key(1).verifying_key(),
+        host: Some(HostProof::sign(Label::Void, b"", &key(2), List::default())),
+        signature: Signature::new([0; 64]),
+    };
+    word.sign(&key(1), &call(), Head::new([7; 32]));
+    holds(&word);
     holds(&cut());
     holds(&named(1, &[4, 1]));
     holds(&EpochBox {
@@ -118,6 +136,7 @@ fn every_truncation_of_every_structure_is_refused() {
         attempt: 1,
         key_package: Blob::default(),
         note: Some(note()),
+        fault: Some(fault_note()),
         reply: [0; 32],
         key: key(1).verifying_key(),
         signature: Signature::new([0; 64]),

@@ -152,8 +152,17 @@ write("call", {
     "box": (u32(0) + access + link + fill(16) + fill(17) + u64(9) + u16(1) + u32(0) + fill(27)).hex(),
 })
 
+here = room + u32(3) + genesis
+note = u32(5) + ed_pub(leaf) + u64(8) + fill(28) + sig(leaf, "fault", here + u32(5) + u64(8) + fill(28))
+against = u64(8) + fill(28) + u16(3) + u16(1) + note + ed_pub(leaf)
+host_proof = ed_pub(founder) + u16(0) + sig(founder, "void", here + fill(29) + against)
+word = against + b"\x01" + host_proof + sig(leaf, "void", here + fill(29) + against)
+write("fault", {"room": room.hex(), "instance": 3, "genesis": genesis.hex(), "leaf_seed": leaf.hex(), "leaf": 5, "seq": 8,
+                "head": fill(28).hex(), "note": note.hex(), "leaves": 3, "follows": fill(29).hex(), "founder": ed_pub(founder).hex(),
+                "word": word.hex(), "access": access.hex(), "void_key": kdf(access, "void", room + u32(0)).hex()})
+
 request_id, key_package, reply = fill(15, 16), b"not a key package", fill(18)
-unsigned = request_id + u32(3) + b"\x01" + b"\x02" + blob(key_package) + b"\0" + reply + ed_pub(leaf)
+unsigned = request_id + u32(3) + b"\x01" + b"\x02" + blob(key_package) + b"\0\0" + reply + ed_pub(leaf)
 request = unsigned + sig(leaf, "request", unsigned)
 context = b"request\0" + room + u32(3) + request_id
 lobby_public = x_pub(derive(kdf(access, "lobby", room + u32(0))))

@@ -90,7 +90,7 @@ impl Joined {
         }
         match outcome {
             Outcome::Applied(applied) => self.on_applied(&applied, ctx),
-            Outcome::Repeated => Next::Stay,
+            Outcome::Repeated | Outcome::Ahead => Next::Stay,
             Outcome::Skipped { skip, by } => {
                 tracing::debug!(%skip, "entry skipped");
                 ctx.core.stats.entries_skipped += 1;

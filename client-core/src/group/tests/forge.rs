@@ -50,7 +50,7 @@ pub(super) fn forge(
     let served: Vec<_> = (0..forged.served).map(|at| JoinId::new([u8::try_from(at).expect("few"); 16])).collect();
     let aad = CommitAad {
         version: 1,
-        prev_head: forged.prev_head.unwrap_or(evil.position.head),
+        prev_head: forged.prev_head.unwrap_or(evil.position().head),
         action: forged.action,
         notes: List::new(forged.notes).expect("few"),
         served: List::new(served).expect("few"),
@@ -80,6 +80,15 @@ pub(super) fn offer(
     offer_with(world, evil, commit, served, None)
 }
 
+/// A commit that opens for nobody, and this as a word against an earlier entry.
+pub(super) fn offer_word(world: &mut World, evil: &mut Group, word: &[u8]) -> Entry {
+    let header = header(evil, List::default(), None);
+    let sealed = evil.access_keys.void.clone().seal(&mut evil.rng, &Part::Box.associated(&header), word).expect("sealed");
+    let append = signed(evil, header, Sealed::default(), Blob::new(sealed).expect("short"), None);
+    world.hub.append(&append).expect("the hub is blind");
+    world.hub.last()
+}
+
 fn offer_with(
     world: &mut World,
     evil: &mut Group,
@@ -87,12 +96,28 @@ fn offer_with(
     served: List<JoinId, { conclave_federation::limits::MAX_SERVED }>,
     record: Option<RoomRecord>,
 ) -> Entry {
-    let mut header = EntryHeader {
+    let header = header(evil, served, record.as_ref());
+    let sealed = evil.keys.entry.seal(&mut evil.rng, &Part::Commit.associated(&header), commit).expect("sealed");
+    let append = signed(evil, header, Blob::new(sealed).expect("short"), Sealed::default(), record);
+    if append.record.is_some() {
+        world.hub.take_anything(&append);
+    } else {
+        world.hub.append(&append).expect("the hub is blind");
+    }
+    world.hub.last()
+}
+
+fn header(
+    evil: &Group,
+    served: List<JoinId, { conclave_federation::limits::MAX_SERVED }>,
+    record: Option<&RoomRecord>,
+) -> EntryHeader {
+    EntryHeader {
         version: 1,
         room: evil.room(),
         instance: evil.instance(),
-        seq: evil.position.seq,
-        prev_head: evil.position.head,
+        seq: evil.position().seq,
+        prev_head: evil.position().head,
         kind: EntryKind::Commit,
         flags: u8::from(record.is_some()),
         generation: evil.generation(),
@@ -101,28 +126,13 @@ fn offer_with(
         body_hash: [0; 32],
         welcome_hash: EntryHeader::welcome_hash(&Sealed::default()),
         served,
-    };
-    let sealed = evil.keys.entry.seal(&mut evil.rng, &Part::Commit.associated(&header), commit).expect("sealed");
-    let commit = Blob::new(sealed).expect("short");
-    header.body_hash = EntryHeader::body_hash(&commit, &Sealed::default(), record.as_ref());
-    let signature = evil.access_keys.sign.sign(Label::Append, &header.encode());
-    let append = Append {
-        via: None,
-        header,
-        signature,
-        commit,
-        epoch_box: Sealed::default(),
-        welcome: Sealed::default(),
-        record,
-        reserve: None,
-        call: None,
-    };
-    if append.record.is_some() {
-        world.hub.take_anything(&append);
-    } else {
-        world.hub.append(&append).expect("the hub is blind");
     }
-    world.hub.last()
+}
+
+fn signed(evil: &Group, mut header: EntryHeader, commit: Sealed, epoch_box: Sealed, record: Option<RoomRecord>) -> Append {
+    header.body_hash = EntryHeader::body_hash(&commit, &epoch_box, record.as_ref());
+    let signature = evil.access_keys.sign.sign(Label::Append, &header.encode());
+    Append { via: None, header, signature, commit, epoch_box, welcome: Sealed::default(), record, reserve: None, call: None }
 }
 
 /// Everybody skips it, for the same reason, and the call goes on.
@@ -157,7 +167,7 @@ pub(super) fn key_package(evil: &mut Group, bind: &Bind, lifetime: Lifetime, sig
 
 /// What a leaf made now would be bound to.
 pub(super) fn bind(group: &Group) -> Bind {
-    Bind { call: group.call, seq: group.position.seq, commitment: [0; 32] }
+    Bind { call: group.call, seq: group.position().seq, commitment: [0; 32] }
 }
 
 /// The guest with the highest leaf does it; everybody skips.

@@ -370,7 +370,7 @@ fn a_host_who_comes_back_under_another_name_is_still_one_and_others_still_come_i
     let built = guests[0].build(Work::Reap { leaves: vec![Leaf(0)], votes: Vec::new() }).expect("a commit");
     let (first, second) = guests.split_at_mut(1);
     world.commit(&mut first[0], &mut [&mut second[0]], &built);
-    assert!(applied(founder.process(&world.hub.last())).removed_me);
+    assert_eq!(founder.process(&world.hub.last()), Outcome::Fault(Fault::Removed));
     let profile = crate::leaf::Profile::named("founder, again");
     let mut joining = [founder.rejoin_as(profile).expect("a way back")];
     let mut back = world.admit(&mut first[0], &mut [&mut second[0]], &mut joining);

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod door;
+mod faults;
 mod forge;
 mod hostile;
 mod hosts;
