@@ -3,6 +3,7 @@
 
 mod kept;
 mod order;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use conclave_federation::{
 pub(crate) use self::{
     kept::{Kept, Recent},
     order::{Order, Ready},
+    told::{MAX_TOLD_BYTES, Telling, Told},
 };
 use crate::{api::Command, catalog::Unreadable};
 
@@ -33,6 +35,8 @@ pub(crate) enum Word {
     Said(Bytes),
     /// Messages that its sender has not got: to be said again by their author.
     Again(Again),
+    /// The last messages, for newcomers.
+    Told(Telling),
 }
 
 /// A wish to hear messages again.
@@ -49,6 +53,7 @@ pub(crate) struct Again {
 impl Word {
     const SAID: u8 = 0;
     const AGAIN: u8 = 1;
+    const TOLD: u8 = 2;
 
     /// Ready for MLS.
     pub(crate) fn encode(&self) -> Bytes {
@@ -63,6 +68,10 @@ impl Word {
                 again.author.put(&mut out);
                 out.u32(again.from);
                 out.u8(again.count);
+            }
+            Self::Told(telling) => {
+                out.u8(Self::TOLD);
+                telling.put(&mut out);
             }
         }
         out.into_bytes()
@@ -83,6 +92,7 @@ impl Word {
                 }
                 Self::Again(again)
             }
+            Self::TOLD => Self::Told(Wire::take(&mut from)?),
             _ => return Err(Malformed::Value("kind of chat")),
         };
         from.finish()?;

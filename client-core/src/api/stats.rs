@@ -65,6 +65,8 @@ pub struct Stats {
     pub entries_skipped: u64,
     /// Entries of the log that we made.
     pub entries_made: u64,
+    /// Messages told to us as newcomers that were forged, altered, too old or too many.
+    pub history_refused: u64,
     /// Requests in the mailbox that were passed over.
     pub knocks_refused: u64,
     /// Sessions with the entry relay.

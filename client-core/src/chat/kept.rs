@@ -27,6 +27,8 @@ pub(crate) struct Kept {
     pub(crate) name: String,
     /// As it was signed.
     pub(crate) signed: Bytes,
+    /// The epoch in which it was said first.
+    pub(crate) epoch: u64,
     /// When it came to us.
     pub(crate) at: Duration,
     /// Whether the room showed newcomers the chat when it was said.
@@ -58,10 +60,10 @@ impl Recent {
         self.kept.iter().find(|kept| kept.id == *id)
     }
 
-    /// The last `count` that newcomers may be shown and that came at `since` or later, the oldest first; not more than `bytes`
-    /// of them, then the newest.
-    pub(crate) fn last(&self, count: usize, since: Duration, mut bytes: usize) -> Vec<&Kept> {
-        let may = |kept: &&Kept| kept.shared && kept.at >= since;
+    /// The last `count` that newcomers of `epoch` may be shown and that came at `since` or later, the oldest first; not more than
+    /// `bytes` of them, then the newest.
+    pub(crate) fn last(&self, epoch: u64, count: usize, since: Duration, mut bytes: usize) -> Vec<&Kept> {
+        let may = |kept: &&Kept| kept.shared && kept.at >= since && kept.epoch < epoch;
         let fits = |kept: &&Kept| {
             let len = kept.signed.len() + kept.name.len() + 64;
             bytes.checked_sub(len).is_some_and(|left| {
@@ -83,7 +85,8 @@ mod tests {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
         let (author, name) = (VerifyingKey::new([1; 32]), "name".to_owned());
-        Kept { id, author, leaf: 1, name, signed: Bytes::from(vec![0; len]), at: Duration::from_secs(at), shared }
+        let (signed, at) = (Bytes::from(vec![0; len]), Duration::from_secs(at));
+        Kept { id, author, leaf: 1, name, signed, epoch: u64::from(number), at, shared }
     }
 
     #[test]
@@ -105,9 +108,10 @@ mod tests {
             recent.keep(kept(number, u64::from(number), 100, number != 8));
         }
         let numbers = |last: Vec<&Kept>| last.iter().map(|kept| kept.id[3]).collect::<Vec<_>>();
-        assert_eq!(numbers(recent.last(3, Duration::ZERO, 10_000)), [6, 7, 9]);
-        assert_eq!(numbers(recent.last(50, Duration::from_secs(7), 10_000)), [7, 9]);
-        assert_eq!(numbers(recent.last(50, Duration::ZERO, 400)), [7, 9]);
-        assert!(recent.last(0, Duration::ZERO, 400).is_empty());
+        assert_eq!(numbers(recent.last(90, 3, Duration::ZERO, 10_000)), [6, 7, 9]);
+        assert_eq!(numbers(recent.last(90, 50, Duration::from_secs(7), 10_000)), [7, 9]);
+        assert_eq!(numbers(recent.last(90, 50, Duration::ZERO, 400)), [7, 9]);
+        assert_eq!(numbers(recent.last(7, 2, Duration::ZERO, 10_000)), [5, 6], "what is said since they came they hear");
+        assert!(recent.last(90, 0, Duration::ZERO, 400).is_empty());
     }
 }

@@ -20,6 +20,7 @@ mod control;
 mod duties;
 mod fresh;
 mod generation;
+mod history;
 mod hosts;
 mod knocks;
 mod leave;
@@ -50,8 +51,8 @@ use conclave_federation::{
 };
 
 use self::{
-    carriers::Carriers, chat::Chat, fresh::Fresh, knocks::Knocks, leave::Leaving, membership::Seat, misdeeds::Misdeeds,
-    report::Reports, say::Own, votes::Votes,
+    carriers::Carriers, chat::Chat, fresh::Fresh, history::History, knocks::Knocks, leave::Leaving, membership::Seat,
+    misdeeds::Misdeeds, report::Reports, say::Own, votes::Votes,
 };
 use super::{
     Ask,
@@ -173,6 +174,7 @@ pub(super) struct Joined {
     held: Held,
     chat: Chat,
     reports: Reports,
+    history: History,
     leaving: Option<Leaving>,
     /// The last host was told what their leaving means.
     asked_to_leave: bool,
@@ -243,6 +245,7 @@ impl Joined {
             held: Held::default(),
             chat,
             reports: Reports::default(),
+            history: History::new(now.mono),
             leaving: None,
             asked_to_leave: false,
             carriers: Carriers::default(),

@@ -12,7 +12,7 @@ use rand_core::RngCore;
 use super::{super::core::Ctx, Joined, leaf};
 use crate::{
     api::{Command, Event, OpenError, ParticipantId, Warning},
-    chat::{Again, Heard, Kept, Message, Order, Ready, Recent, Scene, Transcripts, Word, epoch_of_message, spelled},
+    chat::{Again, Heard, Kept, Message, Order, Ready, Recent, Scene, Telling, Transcripts, Word, epoch_of_message, spelled},
     group::{ChatError, Leaf},
     subscribe::Arrived,
 };
@@ -54,6 +54,8 @@ enum Waiting {
     Again(u32),
     /// A wish.
     Ask(Again),
+    /// What newcomers are told.
+    Tell(Telling),
 }
 
 /// A message that somebody may not have got.
@@ -76,7 +78,7 @@ impl Chat {
     /// The session is gone, and with it perhaps what was said last.
     pub(super) fn on_lost(&mut self, now: Duration) {
         self.forget(now);
-        self.waiting.retain(|waiting| !matches!(waiting, Waiting::Ask(_)));
+        self.waiting.retain(|waiting| !matches!(waiting, Waiting::Ask(_) | Waiting::Tell(_)));
         self.say_again(|said| !said.unheard.is_empty());
     }
 
@@ -134,6 +136,16 @@ impl Chat {
         self.say_again(|said| numbers.contains(&said.number));
     }
 
+    /// Tells newcomers.
+    pub(super) fn tell(&mut self, telling: Telling) {
+        self.waiting.push_back(Waiting::Tell(telling));
+    }
+
+    /// Whether a message from before we came was not told yet.
+    pub(super) fn is_new_of_before(&self, message: &Message) -> bool {
+        self.recent.find(&message.id).is_none()
+    }
+
     /// Time passes for what we miss from now on.
     pub(super) fn restart(&mut self, now: Duration) {
         self.order.restart(now);
@@ -150,7 +162,7 @@ impl Chat {
 }
 
 impl Joined {
-    fn scene(&self) -> Scene {
+    pub(super) fn scene(&self) -> Scene {
         Scene { room: self.place.room, instance: self.place.instance }
     }
 
@@ -185,6 +197,7 @@ impl Joined {
                     None => continue,
                 },
                 Waiting::Ask(again) => (Word::Again(*again), None),
+                Waiting::Tell(telling) => (Word::Told(telling.clone()), None),
                 Waiting::New { id, unix_ms, text } => {
                     let message = Message {
                         id: *id,
@@ -213,7 +226,16 @@ impl Joined {
                     let (leaf, shared) = (self.me, self.shares_history());
                     let name = self.roster.name_of(leaf).unwrap_or_default().to_owned();
                     let author = self.roster.key(leaf).copied().unwrap_or(VerifyingKey::new([0; 32]));
-                    self.chat.recent.keep(Kept { id: message.id, author, leaf, name, signed: signed.clone(), at: now, shared });
+                    self.chat.recent.keep(Kept {
+                        id: message.id,
+                        author,
+                        leaf,
+                        name,
+                        signed: signed.clone(),
+                        epoch,
+                        at: now,
+                        shared,
+                    });
                     self.chat.number = self.chat.number.saturating_add(1);
                     self.chat.last_epoch = epoch;
                     let unheard = self.roster.others().filter_map(|leaf| self.roster.key(leaf)).copied().collect();
@@ -236,7 +258,7 @@ impl Joined {
                         said.after = after;
                     }
                 }
-                (None, Waiting::New { .. } | Waiting::Ask(_)) => {}
+                (None, Waiting::New { .. } | Waiting::Ask(_) | Waiting::Tell(_)) => {}
             }
         }
     }
@@ -274,6 +296,7 @@ impl Joined {
         }
         match Word::decode(&opened.bytes) {
             Ok(Word::Said(signed)) => self.on_said(&signed, (from, opened.key), ctx),
+            Ok(Word::Told(telling)) => self.on_telling(&telling, &opened.key, ctx),
             Ok(Word::Again(again)) => self.on_asked_again(&again, &opened.key, ctx),
             Err(_) => self.refuse(Some(from), OpenError::Malformed, ctx),
         }
@@ -304,10 +327,10 @@ impl Joined {
         for one in ready {
             let event = match one {
                 Ready::Gap(count) => Event::ChatGap { from, count },
-                Ready::Message(Heard { message: Message { id, unix_ms, text, .. }, signed, leaf }) => {
+                Ready::Message(Heard { message: Message { id, unix_ms, text, epoch, .. }, signed, leaf }) => {
                     let (gone, name) = (here.is_none(), here.clone().unwrap_or_default());
                     let (at, shared) = (ctx.now.mono, self.shares_history());
-                    self.chat.recent.keep(Kept { id, author: *key, leaf, name: name.clone(), signed, at, shared });
+                    self.chat.recent.keep(Kept { id, author: *key, leaf, name: name.clone(), signed, epoch, at, shared });
                     Event::Chat { from, id, text: text.as_str().to_owned(), unix_ms, name, gone, history: false }
                 }
             };

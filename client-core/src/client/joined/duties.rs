@@ -51,6 +51,7 @@ impl Joined {
                 self.say_alive(ctx);
             }
             self.on_chat_timeout(ctx);
+            self.on_history_timeout(ctx);
             match self.commit(ctx) {
                 Next::Stay => {}
                 next => return next,
@@ -90,7 +91,7 @@ impl Joined {
             let worse_at = if alone { None } else { self.pulse.worse_at(now.mono, self.roster.len()) };
             let worse_at = [worse_at, self.fresh.next_timeout(), self.comparisons.next_timeout()].into_iter().flatten().min();
             let hosts = [self.votes.next_timeout(), self.knocks.next_timeout()].into_iter().flatten().min();
-            let chat = self.chat.next_timeout();
+            let chat = [self.chat.next_timeout(), self.history.next_timeout()].into_iter().flatten().min();
             let (attest, trust) = (self.attest_due(), self.trusts.next_timeout());
             [
                 self.roster.next_timeout(now.mono),

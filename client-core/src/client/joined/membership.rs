@@ -181,6 +181,9 @@ impl Joined {
         for member in &applied.added {
             self.chat.on_back(&member.key);
         }
+        if !applied.added.is_empty() {
+            self.on_newcomers(ctx.now.mono);
+        }
         let by = self.roster.id(leaf(applied.by));
         let how = |at: u16| {
             let gone = applied.removed.iter().find(|(member, _)| leaf(member.leaf) == at);

@@ -158,6 +158,68 @@ fn sound_and_pictures_of_somebody_can_be_had_apart() {
     assert_eq!(heard(&mut world), 1);
 }
 
+fn told(world: &World, who: usize) -> Vec<(String, String, bool)> {
+    let told = |event: &Event| match event {
+        Event::Chat { name, text, gone, history: true, .. } => Some((name.clone(), text.clone(), *gone)),
+        _ => None,
+    };
+    world.events(who).filter_map(told).collect()
+}
+
+#[test]
+fn newcomers_are_shown_what_the_room_lets_them_see_and_no_more() {
+    let mut world = World::with_room(3);
+    say(&mut world, 0, "before the host said so");
+    world.run(ms(300));
+    world.command(0, Command::SetHistory { messages: 3, minutes: 10 });
+    world.run(Duration::from_secs(2));
+    for (who, text) in [(1, "one"), (2, "two"), (1, "three"), (0, "four")] {
+        say(&mut world, who, text);
+        world.run(ms(300));
+    }
+    world.command(2, Command::Leave);
+    world.until("gone", |world| names(world, 0).len() == 2);
+    let link = world.client(0).link().cloned().expect("a link");
+    let late = world.join("Late", &link);
+    world.until("in", |world| names(world, late).len() == 3 && names(world, 0).len() == 3);
+    say(&mut world, 0, "five");
+    world.run(Duration::from_secs(4));
+    let row = |who: &str, text: &str, gone| (who.to_owned(), text.to_owned(), gone);
+    let expected = [row("Participant 2", "two", true), row("Participant 1", "three", false), row("Participant 0", "four", false)];
+    assert_eq!(told(&world, late), expected, "{}", world.story());
+    assert!(heard(&world, late).contains(&"five".to_owned()));
+    assert!((0..2).all(|who| told(&world, who).is_empty()), "who was there needs no telling");
+    assert_eq!(world.client(late).stats().history_refused, 0);
+    // Told by one of them, once.
+    let again = world.join("Later", &link);
+    world.until("in", |world| names(world, again).len() == 4);
+    world.run(Duration::from_secs(5));
+    assert_eq!(told(&world, again).len(), 3);
+    assert!(gaps(&world, again).is_empty());
+}
+
+#[test]
+fn where_the_room_does_not_say_so_newcomers_are_shown_nothing_and_an_old_message_is_too_old() {
+    let mut world = World::with_room(2);
+    world.command(0, Command::SetHistory { messages: 10, minutes: 1 });
+    world.run(Duration::from_secs(2));
+    say(&mut world, 1, "long ago");
+    world.run(Duration::from_secs(70));
+    say(&mut world, 1, "just now");
+    world.run(ms(500));
+    let link = world.client(0).link().cloned().expect("a link");
+    let late = world.join("Late", &link);
+    world.until("in", |world| names(world, late).len() == 3);
+    world.run(Duration::from_secs(4));
+    assert_eq!(told(&world, late).iter().map(|(_, text, _)| text.as_str()).collect::<Vec<_>>(), ["just now"]);
+    world.command(0, Command::SetHistory { messages: 0, minutes: 0 });
+    world.run(Duration::from_secs(2));
+    let later = world.join("Later", &link);
+    world.until("in", |world| names(world, later).len() == 4);
+    world.run(Duration::from_secs(4));
+    assert!(told(&world, later).is_empty());
+}
+
 #[test]
 fn a_name_like_anothers_is_shown_with_it() {
     let mut world = World::with_room(2);
