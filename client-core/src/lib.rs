@@ -70,6 +70,8 @@ mod control;
 pub mod decline;
 pub mod equivocation;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gesture;
 pub mod group;
 mod heads;

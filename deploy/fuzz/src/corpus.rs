@@ -26,11 +26,39 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = golden().filter(|(name, _)| is_for(name, target)).filter_map(|(_, hex)| unhex(hex)).collect();
     let messages = golden().filter(|(name, _)| name.starts_with("message ")).filter_map(|(_, hex)| unhex(hex));
     all.extend(messages.flat_map(|bytes| parts(&bytes)).filter(|(name, _)| *name == target).map(|(_, bytes)| bytes));
+    if is_of_participants(target) {
+        all.extend(vectors());
+        all.extend(conclave_client_core::fuzzing::samples(target).into_iter().map(Vec::from));
+    }
     if let Ok(files) = fs::read_dir(folder(target)) {
         let mut files: Vec<PathBuf> = files.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         files.sort();
         all.extend(files.into_iter().map(|file| fs::read(&file).expect("a committed input can be read")));
     }
+    all
+}
+
+/// Whether participants alone speak it.
+fn is_of_participants(target: &str) -> bool {
+    conclave_client_core::fuzzing::DECODERS.iter().any(|decoder| decoder.name == target)
+}
+
+/// Every piece of bytes in the known answers of the room security protocol: what is a catalog is damaged for others, too.
+fn vectors() -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../client-core/tests/vectors");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the known answers are committed")
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    let texts = files.iter().map(|file| fs::read_to_string(file).expect("known answers can be read"));
+    let mut all: Vec<Vec<u8>> = texts
+        .flat_map(|text| text.split('"').filter(|piece| piece.len() >= 8).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|piece| unhex(&piece).or_else(|| piece.starts_with("https://").then(|| piece.into_bytes())))
+        .collect();
+    all.sort();
+    all.dedup();
     all
 }
 
@@ -86,5 +114,8 @@ fn parts(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 /// Bytes of an even number of hex digits.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim().as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

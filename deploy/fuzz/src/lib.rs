@@ -1,7 +1,7 @@
 //! Every decoder and every machine of the workspace, fed with what nobody should send.
 //!
 //! ```text
-//!   corpus (committed, golden bytes) --> mutate --> Target::feed --> Refused | Taken
+//!   corpus (committed, golden bytes) --> mutate --> Target::feed --> is it one?
 //!   any bytes ------------------------> operations --> a whole relay, a whole client, a mux: no panic, no end of patience
 //! ```
 //!
@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod chance;
+mod client;
 pub mod corpus;
 mod federation;
 mod media;
@@ -26,28 +27,13 @@ use bytes::Bytes;
 
 pub use chance::Mutator;
 
-/// What became of an input.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fed {
-    /// It is not one.
-    Refused,
-    /// It is one.
-    Taken,
-}
-
-impl Fed {
-    fn of<T, E>(result: &Result<T, E>) -> Self {
-        if result.is_ok() { Self::Taken } else { Self::Refused }
-    }
-}
-
 /// A decoder.
 #[derive(Clone, Copy)]
 pub struct Target {
     /// As in `corpus/` and in reports.
     pub name: &'static str,
-    /// Reads one input. Panics if anything is wrong with the decoder.
-    pub feed: fn(&Bytes) -> Fed,
+    /// Reads one input and says whether it is one. Panics if anything is wrong with the decoder.
+    pub feed: fn(&Bytes) -> bool,
     /// The most bytes that it may allocate on the way, for an input of this length.
     pub memory: fn(usize) -> usize,
 }
@@ -62,5 +48,5 @@ pub const fn modest(len: usize) -> usize {
 /// All of them.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    [federation::TARGETS, media::TARGETS].concat()
+    [federation::TARGETS, client::targets().as_slice(), media::TARGETS].concat()
 }

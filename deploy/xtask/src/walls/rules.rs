@@ -101,6 +101,8 @@ pub(crate) const RULES: &[Rule] = &[
 
     AskedBy { feature: "audit", by: "conclave-glass", why: "no program that anybody runs can hand out a room's secrets" },
 
+    AskedBy { feature: "fuzzing", by: "conclave-fuzz", why: "decoders are nobody's business but their owner's" },
+    NobodyDependsOn { what: "conclave-fuzz", why: "it feeds the house with nonsense from outside" },
     NobodyDependsOn { what: "conclave-sim", why: "the simulator stands outside the house" },
     NobodyDependsOn { what: "conclave-glass", why: "the leak check's window is not shipped" },
     NobodyDependsOn { what: "xtask", why: "it is a tool, not a library" },
