@@ -107,7 +107,9 @@ impl Joined {
     fn takes(&mut self, leaf: u16, number: u32, ctx: &mut Ctx<'_, impl Outlet>) -> Result<bool, OpenError> {
         let new = self.gestures.on(leaf, number, ctx.now.mono).ok_or(OpenError::TooMuch)?;
         ctx.core.stats.control_repeated += u64::from(!new);
-        Ok(new)
+        // Whom we block shows us nothing; they are not told.
+        let blocked = self.roster.id(leaf).and_then(|id| self.roster.by_id(id)).is_some_and(|one| one.blocked);
+        Ok(new && !blocked)
     }
 
     pub(super) fn on_reaction(

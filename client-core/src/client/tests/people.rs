@@ -178,4 +178,11 @@ fn a_reaction_reaches_all_a_request_to_be_quiet_only_whom_it_is_for_and_both_are
         assert_eq!(asked.count(), usize::from(who == 1));
     }
     assert!(world.events(0).any(|event| matches!(event, Event::Warning(Warning::TooManyGestures))));
+    // Whoever is blocked shows nothing.
+    world.command(2, Command::Block { participant: ann, blocked: true });
+    world.command(0, Command::React { text: "!".to_owned() });
+    second(&mut world);
+    let shouts =
+        |who: usize| world.events(who).filter(|event| matches!(event, Event::Reaction { text, .. } if text == "!")).count();
+    assert_eq!((shouts(1), shouts(2)), (1, 0));
 }
