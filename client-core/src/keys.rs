@@ -14,9 +14,6 @@ const PREVIOUS_FOR: Duration = Duration::from_secs(5);
 /// removed one themselves sealed is not taken at all from then on: their leaf is not in the tree.
 const PREVIOUS_AFTER_REMOVAL: Duration = Duration::from_secs(2);
 
-/// The same where somebody was put out with the commit: they hold the key of the epoch that was left.
-const REMOVED_FOR: Duration = Duration::from_secs(2);
-
 /// Epochs held besides the current one. A storm of joins makes a few a second; more than these in five seconds would
 /// only keep old keys alive.
 const MAX_PREVIOUS: usize = 16;
@@ -118,13 +115,6 @@ impl Window {
         true
     }
 
-    /// Somebody was put out: the keys that they hold are dropped sooner.
-    pub(crate) fn retire(&mut self, now: Duration) {
-        for previous in &mut self.previous {
-            previous.until = previous.until.min(now + REMOVED_FOR);
-        }
-    }
-
     /// Drops the keys whose time is over.
     pub(crate) fn expire(&mut self, now: Duration) {
         self.previous.retain(|previous| previous.until > now);
@@ -219,19 +209,6 @@ mod tests {
         assert_eq!(window.oldest(), 4);
         assert!(matches!(window.find(3), Found::Gone));
         assert!(matches!(window.find(2), Found::BeforeJoin));
-    }
-
-    #[test]
-    fn the_keys_that_somebody_removed_holds_are_dropped_after_two_seconds() {
-        let mut window = Window::new(epoch(3));
-        window.advance(Duration::from_secs(1), epoch(4));
-        window.advance(Duration::from_secs(5), epoch(5));
-        window.retire(Duration::from_secs(5));
-        assert_eq!(window.next_timeout(), Some(Duration::from_secs(6)), "none is kept for longer than before");
-        window.expire(Duration::from_secs(6));
-        assert_eq!((held(&window, 3), held(&window, 4)), (None, Some(4)));
-        window.expire(Duration::from_secs(7));
-        assert_eq!((held(&window, 4), held(&window, 5)), (None, Some(5)));
     }
 
     #[test]

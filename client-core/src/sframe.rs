@@ -269,11 +269,6 @@ impl Opener {
         self.window.advance_after_removal(now, epoch);
     }
 
-    /// Somebody was put out with the commit that was applied just now.
-    pub(crate) fn retire(&mut self, now: Duration) {
-        self.window.retire(now);
-    }
-
     /// The epochs whose keys are held.
     pub(crate) const fn window(&self) -> &Window {
         &self.window

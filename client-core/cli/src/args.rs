@@ -72,6 +72,9 @@ pub(crate) struct Create {
     /// What participants see above the call.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) title: String,
+    /// A host lets in, one by one: for links that are handed out ahead of time. Without it, whoever has the link comes in.
+    #[arg(long)]
+    pub(crate) knock: bool,
     #[command(flatten)]
     pub(crate) call: Call,
 }
@@ -136,7 +139,7 @@ impl Args {
 #[derive(Debug)]
 pub(crate) enum Way {
     /// By making a room at this relay.
-    Create { relay: EntryRelay, title: String },
+    Create { relay: EntryRelay, title: String, knock: bool },
     /// By a link.
     Join { link: String, relay: Option<EntryRelay> },
 }
@@ -148,7 +151,7 @@ impl Command {
     /// With what is to be looked at instead of a room.
     pub(crate) fn split(self) -> Result<(Way, Call), Evidence> {
         match self {
-            Self::Create(Create { relay, title, call }) => Ok((Way::Create { relay, title }, call)),
+            Self::Create(Create { relay, title, knock, call }) => Ok((Way::Create { relay, title, knock }, call)),
             Self::Join(Join { link, relay, call }) => Ok((Way::Join { link, relay }, call)),
             Self::Proof(proof) => Err(Evidence::Proof(proof)),
             Self::Report(report) => Err(Evidence::Report(report.what)),
@@ -231,9 +234,10 @@ mod tests {
     fn a_room_is_made_at_a_relay() {
         let id = "ab".repeat(32);
         let relay = format!("{id}@relay.example.org:4433");
-        let args = parse(&["create", "--relay", &relay, "--title", "Tea"]).expect("a room");
+        let args = parse(&["create", "--relay", &relay, "--title", "Tea", "--knock"]).expect("a room");
         let Command::Create(create) = args.command else { panic!("create was asked for") };
         assert_eq!((create.relay.to_string(), create.title.as_str(), create.call.name.as_str()), (relay, "Tea", "Guest"));
+        assert!(create.knock);
         let error = parse(&["create", "--relay", "nowhere"]).expect_err("no port");
         assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ValueValidation, 2));
         assert!(error.to_string().contains("the port is missing"), "{error}");

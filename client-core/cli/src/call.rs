@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, future, path::PathBuf, time::Duration};
 
 use conclave::{
-    ConnectionState, CreateOptions, Ended, Event, InFrame, Observer, Options, Participant, ParticipantId, RemoteTrack, Room,
-    State, TrackId, unix_us,
+    ConnectionState, CreateOptions, Ended, Event, InFrame, Mode, Observer, Options, Participant, ParticipantId, RemoteTrack,
+    Room, State, TrackId, unix_us,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
@@ -16,6 +16,7 @@ use crate::{
     Watch,
     args::{self, Way},
     exit::{Exit, Failure},
+    hosting::{self, Done, Door},
     keyboard, known,
     output::Output,
     publish::{self, Player, Told},
@@ -44,14 +45,19 @@ where
 {
     let ended = attempt(way, call, watch, out).await;
     let reason = match &ended {
-        Ok(()) => "left".to_owned(),
+        Ok(how) => (*how).to_owned(),
         Err(failure) => failure.words.clone(),
     };
     out.say(&Said::Ended { reason, ok: ended.is_ok() });
-    ended
+    ended.map(|_| ())
 }
 
-async fn attempt<O>(way: Way, call: args::Call, watch: Watch<O>, out: &mut Output) -> Result<(), Failure>
+/// How a call ends well: as asked.
+const LEFT: &str = "left";
+/// Or because a host said so.
+const CALL_ENDED: &str = "the call was ended for everybody";
+
+async fn attempt<O>(way: Way, call: args::Call, watch: Watch<O>, out: &mut Output) -> Result<&'static str, Failure>
 where
     O: Observer + Send + 'static,
 {
@@ -69,9 +75,20 @@ where
     let options = Options::named(&call.name).known(known.unwrap_or_default());
     let started = Instant::now();
     let is_new = matches!(way, Way::Create { .. });
-    let room = tokio::select! {
-        room = enter(way, options, watch) => room?,
-        () = stop.wanted() => return Ok(()),
+    let (code, mut waiting) = watch::channel(None);
+    let entering = enter(way, options.waiting(code), watch);
+    tokio::pin!(entering);
+    let room = loop {
+        tokio::select! {
+            room = &mut entering => break room?,
+            () = stop.wanted() => return Ok(LEFT),
+            Ok(()) = waiting.changed() => {
+                let code = waiting.borrow_and_update().clone();
+                if let Some(code) = code {
+                    out.say(&Said::Waiting { code });
+                }
+            }
+        }
     };
     if is_new {
         out.say(&Said::Link { link: room.link().to_string() });
@@ -92,8 +109,10 @@ where
         None => options,
     };
     let room = match way {
-        Way::Create { relay, title } => {
-            Room::create_observed(CreateOptions::at(relay, options).titled(title), watch.observer).await
+        Way::Create { relay, title, knock } => {
+            let mode = if knock { Mode::Knock } else { Mode::Open };
+            let options = CreateOptions::at(relay, options).titled(title).in_mode(mode);
+            Room::create_observed(options, watch.observer).await
         }
         Way::Join { link, relay: None } => Room::join_observed(&link, options, watch.observer).await,
         Way::Join { link, relay: Some(relay) } => Room::join_observed(&link, options.through(relay), watch.observer).await,
@@ -129,6 +148,8 @@ struct Running<'a> {
     players: JoinSet<()>,
     /// Where people are kept who are to be recognised.
     known: Option<PathBuf>,
+    /// Who knocks.
+    door: Door,
     /// What went wrong and did not end the call: it decides how the program ends.
     trouble: Option<Failure>,
 }
@@ -187,6 +208,7 @@ impl<'a> Running<'a> {
             recorder,
             players,
             known: call.known,
+            door: Door::default(),
             trouble: None,
         };
         Ok((running, inputs))
@@ -225,7 +247,7 @@ impl<'a> Running<'a> {
     }
 
     /// Leaves if that is still to do, finishes the recordings, and tells the totals.
-    async fn finish(mut self, ended: Option<Ended>) -> Result<(), Failure> {
+    async fn finish(mut self, ended: Option<Ended>) -> Result<&'static str, Failure> {
         self.players.shutdown().await;
         let ended = match ended {
             Some(ended) => ended,
@@ -256,7 +278,8 @@ impl<'a> Running<'a> {
         match (ended, self.trouble) {
             (Ended::Failed(failure), _) => Err(failure.into()),
             (Ended::Left | Ended::CallEnded, Some(trouble)) => Err(trouble),
-            (Ended::Left | Ended::CallEnded, None) => Ok(()),
+            (Ended::Left, None) => Ok(LEFT),
+            (Ended::CallEnded, None) => Ok(CALL_ENDED),
         }
     }
 
@@ -343,9 +366,13 @@ impl<'a> Running<'a> {
                 self.out.say(&Said::Carriers { carriers: carriers.iter().map(Carrying::from).collect() });
             }
             Event::Knock { request, name, code, old_link } => {
+                self.door.on_knock(request, &name);
                 self.out.say(&Said::Knock { request: request.to_string(), name, code, old_link });
             }
-            Event::KnockGone { request } => self.out.say(&Said::KnockGone { request: request.to_string() }),
+            Event::KnockGone { request } => {
+                self.door.on_gone(request);
+                self.out.say(&Said::KnockGone { request: request.to_string() });
+            }
             Event::LinkChanged { link } => self.out.say(&Said::LinkChanged { link: link.to_string() }),
             Event::ModeChanged { mode: now, by } => {
                 let name = by.map(|by| self.name(by)).unwrap_or_default();
@@ -499,6 +526,13 @@ impl<'a> Running<'a> {
     }
 
     async fn on_line(&mut self, line: &str) {
+        if let Some(order) = hosting::read(line) {
+            return match hosting::act(order, &self.room, &self.door, |who| self.find(who)).await {
+                Done::Asked => {}
+                Done::Link(link) => self.out.say(&Said::Link { link }),
+                Done::Not(why) => self.warn(why),
+            };
+        }
         if let Some(wish) = wishes::read(line, self.people.values()) {
             return self.on_wish(wish).await;
         }

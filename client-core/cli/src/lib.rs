@@ -20,6 +20,7 @@ mod args;
 mod call;
 mod exit;
 mod histogram;
+mod hosting;
 mod keyboard;
 mod known;
 mod output;

@@ -35,6 +35,7 @@ pub(crate) enum Said {
     Carriers { carriers: Vec<Carrying> },
     Knock { request: String, name: String, code: String, old_link: bool },
     KnockGone { request: String },
+    Waiting { code: String },
     LinkChanged { link: String },
     ModeChanged { mode: &'static str, participant: Option<Who>, name: String },
     HostsChanged { hosts: Vec<Who>, names: Vec<String> },

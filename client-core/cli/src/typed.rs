@@ -28,7 +28,9 @@ pub(crate) enum Deed {
 /// All that can be typed after a slash here, for those who type something else.
 const HELP: &str = "after a slash: compare WHO, verified WHO, differs WHO, rename NAME, hand up|down, react SIGN, \
                     askmute WHO [microphone|camera|screen], recording on|off, hide WHO, unhide WHO, \
-                    mute WHO, unmute WHO, block WHO, unblock WHO, report WHO [NOTE]; // begins a line that is said";
+                    mute WHO, unmute WHO, block WHO, unblock WHO, report WHO [NOTE], vote WHO, leave; hosts: admit, refuse, \
+                    mode open|knock|locked, lock, unlock, remove WHO, link [new], host WHO, unhost WHO, history MESSAGES [MINUTES], \
+                    end; // begins a line that is said";
 
 /// Understands a line.
 pub(crate) fn read(line: &str) -> Typed {

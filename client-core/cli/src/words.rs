@@ -65,6 +65,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
                 printable(code)
             )
         }
+        Said::Waiting { code } => format!("waiting to be let in: a host sees your name and the code {}", printable(code)),
         Said::KnockGone { request } => format!("{request} does not ask any more"),
         Said::LinkChanged { link } => format!("the link is another one now: {link}"),
         Said::ModeChanged { mode, name, .. } => match (*mode, name.as_str()) {
@@ -104,7 +105,7 @@ pub(crate) fn words(said: &Said) -> Option<String> {
         Said::Connection { .. } | Said::Carriers { .. } | Said::Stats(_) => return None,
         Said::Warning { text } => format!("note: {}", printable(text)),
         Said::Report(report) => summary(report)?,
-        Said::Ended { ok: true, .. } => "left".to_owned(),
+        Said::Ended { ok: true, reason } => reason.clone(),
         // The sentence goes to standard error.
         Said::Ended { ok: false, .. } => return None,
     })

@@ -51,7 +51,6 @@ impl Joined {
     /// Everything that proves to relays that we are here is another from now on.
     fn begin_generation(&mut self, ctx: &mut Ctx<'_, impl Outlet>) {
         self.take_generation();
-        self.opener.retire(ctx.now.mono);
         let Some(group) = self.seat.group() else { return };
         self.committer.on_generation(group.generation());
         let link = self.hall.link.clone();
