@@ -18,7 +18,7 @@
  * | panels | `#open-people`, `#open-code`, `#open-carriers`, `#open-devices`; what is in them is kept up to date also while they are closed: |
  * | | `#people[data-count]` with `li[data-person="<id>"]`, `#code[data-code="ddddd ddddd …"]`, |
  * | | `#carriers[data-count]` with `li[data-relay][data-hub][data-entry]` |
- * | state | `#call[data-connection=connecting\|connected\|reconnecting\|controlLost]`, `#connection` (sentence), |
+ * | state | `#call[data-connection=connecting\|connected\|reconnecting\|controlLost\|sendingStopped]`, `#connection` (sentence), |
  * | | `#transport[data-transport=webtransport\|websocket]` (a sentence, visible, on TCP), `#call-trouble`, `#alarm`, `#news` |
  * | over | `#over[data-kind]`: `left`, `unsupported`, or the SDK's kind; `#over-text`, `#again`, `#home` |
  */

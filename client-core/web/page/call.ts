@@ -264,8 +264,14 @@ class Call {
     });
   }
 
-  #ended(why: "left" | "failed", kind: string, text: string): void {
+  #ended(why: "left" | "callEnded" | "failed", kind: string, text: string): void {
     if (why === "left") return this.#leave();
+    if (why === "callEnded") {
+      return this.#page.over({
+        heading: words.ended.callEnded, text: words.ended.callEndedHint, kind,
+        again: { words: words.ended.again, goal: { kind: "join", link: linkHere(this.#room.link) } },
+      });
+    }
     this.#page.over({
       heading: words.ended.failed, text: explain(kind, text).text, kind,
       again: { words: words.ended.again, goal: { kind: "join", link: linkHere(this.#room.link) } },

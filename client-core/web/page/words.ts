@@ -72,6 +72,7 @@ export const words = {
     joined: (name: string) => `${name} came in`,
     left: (name: string) => `${name} left`,
     reaped: (name: string) => `${name} lost the connection and is out of the call`,
+    removed: (name: string) => `${name} was removed`,
     moved: (name: string) => `${name} is connecting anew`,
     sharing: (name: string) => `${name} shares a screen`,
     screenOf: (name: string) => `Screen of ${name}`,
@@ -85,6 +86,7 @@ export const words = {
     connected: "",
     reconnecting: "Reconnecting … The connection was lost. You come back by yourself as soon as it works again.",
     controlLost: "The others cannot be heard from right now. The call goes on by itself when the connection to them is back.",
+    sendingStopped: "The others have not been heard from for a minute. Nothing of you is sent until they are.",
   },
   tcp: "UDP is blocked here: the call goes over TCP, expect more delay.",
   chat: {
@@ -158,6 +160,8 @@ export const words = {
   ended: {
     left: "You left the call",
     leftHint: "Camera and microphone are off. The others can go on without you.",
+    callEnded: "The call was ended",
+    callEndedHint: "A host ended it for everybody. Camera and microphone are off.",
     failed: "The call ended for you",
     badLink: "This link does not open a call",
     again: "Join again",

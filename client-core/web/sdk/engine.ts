@@ -268,6 +268,10 @@ export class Engine {
         this.#event(item);
         this.#end();
         return;
+      case "lastHost":
+        // Whoever leaves a page has been asked by the page.
+        this.#do((now, unix) => this.#core.leave(now, unix));
+        return;
       case "created":
       case "participantJoined":
       case "participantChanged":

@@ -77,7 +77,7 @@ function sameTrack(
 
 function withConnection(state: RoomState, event: Extract<RoomEvent, { event: "connection" }>): RoomState {
   const { transport: before, ...rest } = state;
-  const transport = event.transport ?? (event.state === "connected" || event.state === "controlLost" ? before : undefined);
+  const transport = event.transport ?? (event.state !== "connecting" && event.state !== "reconnecting" ? before : undefined);
   return transport === undefined
     ? { ...rest, connection: event.state }
     : { ...rest, connection: event.state, transport };

@@ -68,7 +68,7 @@ export interface Carrier {
 }
 
 /** Where the connection to the relay stands. Coming back is the SDK's work. */
-export type Connection = "connecting" | "connected" | "reconnecting" | "controlLost";
+export type Connection = "connecting" | "connected" | "reconnecting" | "controlLost" | "sendingStopped";
 
 /** What happened. Every event changes `Room.state` before a handler sees it. */
 export type RoomEvent =
@@ -86,7 +86,7 @@ export type RoomEvent =
     }
   | { readonly event: "participantJoined"; readonly participant: Participant }
   | { readonly event: "participantChanged"; readonly participant: Participant }
-  | { readonly event: "participantLeft"; readonly id: number; readonly how: "left" | "reaped" | "moved" }
+  | { readonly event: "participantLeft"; readonly id: number; readonly how: "left" | "reaped" | "removed" | "moved"; readonly by?: number }
   | { readonly event: "trackPublished"; readonly track: Track }
   | { readonly event: "trackChanged"; readonly track: Track }
   | { readonly event: "trackUnpublished"; readonly participant: number; readonly track: bigint }
@@ -123,7 +123,7 @@ export type RoomEvent =
   /** Something to know that ends nothing; `text` is a sentence for people. */
   | { readonly event: "warning"; readonly text: string; readonly kind: string }
   /** Always the last one. */
-  | { readonly event: "ended"; readonly why: "left" | "failed"; readonly text: string; readonly kind: string };
+  | { readonly event: "ended"; readonly why: "left" | "callEnded" | "failed"; readonly text: string; readonly kind: string };
 
 /** The name of an event. */
 export type EventKind = RoomEvent["event"];
@@ -133,7 +133,7 @@ export type EventOf<K extends EventKind> = Extract<RoomEvent, { readonly event: 
 
 /** How a room ended. */
 export interface Ended {
-  readonly why: "left" | "failed";
+  readonly why: "left" | "callEnded" | "failed";
   /** A sentence for people. */
   readonly text: string;
   readonly kind: string;
