@@ -4,6 +4,8 @@
 mod kept;
 mod order;
 mod told;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::BTreeMap;
 
