@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use conclave_client_core::api::Mode;
+
 use crate::{
     chance::Chance,
     check::PersonNo,
@@ -65,6 +67,10 @@ pub struct Story {
     pub layers: u8,
     /// What its paths are like; drawn for each pair of machines when there is none.
     pub path: Option<Path>,
+    /// Who may let others in, as the founder says at first.
+    pub mode: Mode,
+    /// Whether people publish a voice and a face.
+    pub media: bool,
 }
 
 /// The faults of a storm are over by then.
@@ -98,6 +104,8 @@ impl Story {
             settings: Settings::USUAL,
             layers: 1,
             path: Some(Path::FINE),
+            mode: Mode::Open,
+            media: true,
         }
     }
 

@@ -132,7 +132,7 @@ impl World {
         self.net.restart(person.host);
         let relay = &self.relays[person.entry];
         let entry = Entry { relay: Some(relay.id), addresses: vec![relay.address.clone()] };
-        person.start(self.now, self.link.clone(), entry, &mut self.chance);
+        person.start(self.now, self.link.clone(), entry, self.story.mode, &mut self.chance);
         self.check.chats.excuse(number);
     }
 
@@ -155,7 +155,7 @@ impl World {
 
     pub(super) fn write_frame(&mut self, number: usize, track: usize) {
         let person = &mut self.people[number];
-        if person.client.is_none() {
+        if person.client.is_none() || self.hand.is_still(Id::Person(number)) {
             return;
         }
         let life = person.life;

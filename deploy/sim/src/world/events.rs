@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conclave_client_core::api::{Command, ConnectionState, Departure, Ended, Event, InFrame, OpenError, ParticipantId, Warning};
 use conclave_federation::{
-    io::{Net, SessionKey},
+    io::{Net, SessionKey, StreamKind},
     wire::{
         Wire,
         message::{Answer, Entry, Message, Request},
@@ -39,8 +39,9 @@ impl World {
         self.write_down(|| format!("person {number}: {event:?}"));
         self.trace.record(|trace| trace.bytes(format!("{number} {event:?}").as_bytes()));
         let who = PersonNo(number);
+        self.hand.on_event(self.now, who, &event);
         match event {
-            Event::RoomCreated { link } => self.link = Some(link),
+            Event::RoomCreated { link } | Event::LinkChanged { link } => self.link = Some(link),
             Event::Joined { me, roster, epoch, safety_code, .. } => {
                 self.begun = true;
                 let person = &mut self.people[number];
@@ -58,7 +59,7 @@ impl World {
                     self.tally("rejoined");
                     self.check.chats.excuse(who);
                     self.check.chats.excuse_author(who);
-                } else {
+                } else if self.story.media {
                     for track in 0..TRACKS.len() {
                         self.command(number, Person::publish(track, self.story.layers));
                     }
@@ -114,7 +115,6 @@ impl World {
             | Event::Knock { .. }
             | Event::KnockGone { .. }
             | Event::Waiting { .. }
-            | Event::LinkChanged { .. }
             | Event::ModeChanged { .. }
             | Event::HostsChanged { .. }
             | Event::CompareCode { .. }
@@ -293,6 +293,11 @@ impl World {
         for sent in self.net.take_sent() {
             let Some(Id::Relay(number)) = self.owners.get(&sent.host).copied() else { continue };
             let hub = self.relays[number].id;
+            if let Some((from, to)) = self.net.ends(sent.session)
+                && sent.stream.is_none_or(|(_, kind)| kind == StreamKind::Uni)
+            {
+                self.hand.on_object_bytes(self.now, from, to);
+            }
             let Sent { session, stream: Some((stream, kind)), bytes, .. } = sent else { continue };
             for seen in self.sent.on_stream(session, stream, kind, &bytes) {
                 if let Seen::Message(message) = &seen {

@@ -193,7 +193,7 @@ impl World {
     fn not_heard(&self, marks: &BTreeMap<PersonNo, [u64; 2]>) -> Option<String> {
         for reader in &self.wanted {
             for author in self.wanted.iter().filter(|author| *author != reader) {
-                for (track, mark) in TRACKS.iter().zip(marks.get(author).into_iter().flatten()) {
+                for (track, mark) in TRACKS.iter().zip(marks.get(author).into_iter().flatten()).filter(|_| self.story.media) {
                     let last = self.check.media.last(*reader, *author, track.0);
                     if last.is_none_or(|last| last < *mark) {
                         return Some(format!("{reader:?} has frame {last:?} of {author:?}, {track:?}, and none from {mark} on"));

@@ -6,6 +6,7 @@
 
 mod act;
 mod events;
+mod hand;
 mod judge;
 mod person;
 mod relay;
@@ -25,8 +26,8 @@ use conclave_client_core::{
 use conclave_federation::io::{Closed, Machine, Net, Output};
 use conclave_relay_core::{StoreFailed, StoreKey, Write, limits::Limits, node};
 
-pub use self::judge::Outcome;
-use self::{person::Person, relay::Relay};
+pub use self::{hand::Caller, judge::Outcome};
+use self::{hand::Hand, person::Person, relay::Relay};
 use crate::{
     chance::Chance,
     check::{Check, PersonNo, Rule},
@@ -122,6 +123,7 @@ pub struct World {
     /// Lines for people, when asked for.
     diary: Option<Vec<String>>,
     tallies: BTreeMap<String, u64>,
+    hand: Hand,
 }
 
 impl World {
@@ -167,6 +169,7 @@ impl World {
             calls: BTreeMap::new(),
             diary: None,
             tallies: BTreeMap::new(),
+            hand: Hand::default(),
         };
         world.lay_paths();
         for (at, act) in world.story.acts.clone() {
@@ -318,6 +321,9 @@ impl World {
 
     fn deliver(&mut self, host: HostId, net: Net) {
         let Some(id) = self.owners.get(&host).copied() else { return };
+        if self.hand.is_still(id) {
+            return;
+        }
         self.trace.record(|trace| feed(trace, host, &net));
         self.on_received(id, host, &net);
         if let Net::Closed { session, why } = &net {
@@ -358,6 +364,9 @@ impl World {
 
     /// Polls a machine until it waits, and reads along what it sent.
     fn settle(&mut self, id: Id) {
+        if self.hand.is_still(id) {
+            return self.set_wake(id, None);
+        }
         let calls = self.calls.entry(id).or_default();
         *calls += 1;
         if *calls > SPINNING {
@@ -444,6 +453,9 @@ impl World {
         };
         match written {
             Some(Write::Append { entry, .. }) => {
+                if entry.entry.record.is_some() {
+                    self.hand.generations.push(self.now);
+                }
                 let outcome = self.check.logs.on_durable(&entry.entry.header);
                 self.check.note(Rule::OneHistory, outcome);
             }

@@ -32,6 +32,9 @@ const VIDEO_EVERY: Duration = Duration::from_millis(200);
 /// Frames of a face from one key frame to the next, when nobody asks.
 const KEY_EVERY: u64 = 15;
 
+/// Whom a room holds: a storm of a hundred fits.
+const MOST: u16 = 128;
+
 /// Where a person stands, as the script and their client say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
@@ -125,12 +128,12 @@ impl Person {
     }
 
     /// Starts a client: with a link it joins, without it founds a room.
-    pub(super) fn start(&mut self, now: Duration, link: Option<Link>, entry: Entry, chance: &mut Chance) {
+    pub(super) fn start(&mut self, now: Duration, link: Option<Link>, entry: Entry, mode: Mode, chance: &mut Chance) {
         let config =
             Config { seed: chance.bytes(), profile: Profile { name: Self::name(self.number) }, entry, known: Vec::new() };
         self.client = Some(match link {
             Some(link) => Client::join(config, link),
-            None => Client::create(config, CreateRoom { title: "simulated".into(), max_members: 64, mode: Mode::Open }),
+            None => Client::create(config, CreateRoom { title: "simulated".into(), max_members: MOST, mode }),
         });
         self.stage = Stage::Coming;
         self.life += 1;
