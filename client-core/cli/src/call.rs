@@ -590,7 +590,7 @@ impl<'a> Running<'a> {
     fn stats(&self) -> Stats {
         let (epoch, safety_code) = self.room.state().map(|state| (state.epoch, state.safety_code)).unwrap_or_default();
         let (sending, receiving) = (self.tally.sending(), self.tally.receiving());
-        Stats { epoch, safety_code, roster_size: self.people.len(), sending, receiving }
+        Stats { epoch, safety_code, roster_size: self.people.len(), sending, receiving, unopened: self.room.counters().into() }
     }
 
     fn name(&self, id: ParticipantId) -> String {

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::{
         said::tests::somebody,
-        said::{Carrying, Changed, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Who},
+        said::{Carrying, Changed, FirstFrame, Joined, Person, Recording, Remote, Report, Stats, Unopened, Who},
         tally::{Sent, Tally},
     };
 
@@ -265,6 +265,7 @@ mod tests {
             roster_size: 2,
             sending: tally.sending(),
             receiving: tally.receiving(),
+            unopened: Unopened { damaged: 2, ..Unopened::default() },
         };
         let mut line = json!({
             "t": 1234, "event": "stats", "epoch": 3, "safety_code": "1".repeat(30), "roster_size": 2,
@@ -274,6 +275,9 @@ mod tests {
                 "frames": 1, "key_frames": 1, "bytes": 5, "lost": 0, "unread": 0, "refused": 0, "first_object_t": 9,
                 "first_frame_ms_since_join": 0, "first_captured_us": 9000, "last_captured_us": 9000, "last_group": 2,
                 "last_object": 0, "last_frame_age_ms": 0, "latency_p50_us": 50, "latency_p99_us": 50, "live": true}],
+            "unopened": {"no_key_yet": 0, "left_epoch": 0, "before_join": 0, "unknown_sender": 0, "wrong_object": 0, "damaged": 2,
+                "replayed": 0, "malformed": 0, "bad_signature": 0, "too_much": 0, "withheld": 0, "log_asked_again": 0,
+                "repairs_asked": 0},
         });
         assert_eq!(spoken(&Said::Stats(stats())), line);
 

@@ -1,8 +1,8 @@
 //! Everything the program says on standard output: one type, printed as JSON or as words. `README.md` has the table.
 
 use conclave::{
-    Carrier, Codec, ConnectionState, Departure, Kind, Misdeed, Mode, Muted, Participant, ParticipantId, Presence, RemoteTrack,
-    TrackId, Transport, Trust,
+    Carrier, Codec, ConnectionState, Counters, Departure, Kind, Misdeed, Mode, Muted, Participant, ParticipantId, Presence,
+    RemoteTrack, TrackId, Transport, Trust,
 };
 use serde::Serialize;
 
@@ -182,6 +182,45 @@ pub(crate) struct Stats {
     pub(crate) roster_size: usize,
     pub(crate) sending: Vec<Sending>,
     pub(crate) receiving: Vec<Receiving>,
+    pub(crate) unopened: Unopened,
+}
+
+/// Objects that were not opened or not shown, each under its one reason, and what was done about them.
+#[derive(Serialize, Debug, Default)]
+pub(crate) struct Unopened {
+    pub(crate) no_key_yet: u64,
+    pub(crate) left_epoch: u64,
+    pub(crate) before_join: u64,
+    pub(crate) unknown_sender: u64,
+    pub(crate) wrong_object: u64,
+    pub(crate) damaged: u64,
+    pub(crate) replayed: u64,
+    pub(crate) malformed: u64,
+    pub(crate) bad_signature: u64,
+    pub(crate) too_much: u64,
+    pub(crate) withheld: u64,
+    pub(crate) log_asked_again: u64,
+    pub(crate) repairs_asked: u64,
+}
+
+impl From<Counters> for Unopened {
+    fn from(counters: Counters) -> Self {
+        Self {
+            no_key_yet: counters.refused_no_key_yet,
+            left_epoch: counters.refused_left_epoch,
+            before_join: counters.refused_before_join,
+            unknown_sender: counters.refused_unknown_sender,
+            wrong_object: counters.refused_wrong_object,
+            damaged: counters.refused_damaged,
+            replayed: counters.refused_replayed,
+            malformed: counters.refused_malformed,
+            bad_signature: counters.refused_bad_signature,
+            too_much: counters.refused_too_much,
+            withheld: counters.frames_withheld,
+            log_asked_again: counters.log_asked_again,
+            repairs_asked: counters.repairs_asked,
+        }
+    }
 }
 
 #[derive(Serialize, Debug)]

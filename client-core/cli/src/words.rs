@@ -308,7 +308,14 @@ mod tests {
             playable: problem.is_none(),
             problem: problem.map(str::to_owned),
         };
-        let stats = || Stats { epoch: 1, safety_code: String::new(), roster_size: 1, sending: vec![], receiving: vec![] };
+        let stats = || Stats {
+            epoch: 1,
+            safety_code: String::new(),
+            roster_size: 1,
+            sending: vec![],
+            receiving: vec![],
+            unopened: crate::said::Unopened::default(),
+        };
         let report = |recordings| Report { stats: stats(), latency_p50_us: None, latency_p99_us: None, recordings };
         assert_eq!(summary(&report(vec![])), None);
         let text = summary(&report(vec![recording(None), recording(Some("the disk is full"))])).expect("two recordings");

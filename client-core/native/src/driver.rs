@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    LocalTrack,
+    Counters, LocalTrack,
     error::Failure,
     event::{Ended, Event, State},
     publish::{Tracks, Wish},
@@ -61,13 +61,20 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     link: Mutex<Option<Link>>,
     state: Mutex<Option<State>>,
+    counters: Mutex<Counters>,
     /// Turns true when the connection is closed and nothing of the room runs any more.
     done: watch::Sender<bool>,
 }
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { queue: Queue::new(), link: Mutex::new(None), state: Mutex::new(None), done: watch::Sender::new(false) }
+        Self {
+            queue: Queue::new(),
+            link: Mutex::new(None),
+            state: Mutex::new(None),
+            counters: Mutex::default(),
+            done: watch::Sender::new(false),
+        }
     }
 
     pub(crate) fn link(&self) -> MutexGuard<'_, Option<Link>> {
@@ -76,6 +83,10 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn done(&self) {
@@ -196,7 +207,9 @@ impl<O: Observer> Task<O> {
     fn poll(&mut self, tracks: &mut Tracks) -> Result<Option<Duration>, Ended> {
         loop {
             let now = self.driver.now();
-            match self.client.poll(now, &mut self.driver) {
+            let output = self.client.poll(now, &mut self.driver);
+            *self.shared.counters() = *self.client.stats();
+            match output {
                 Output::Dial(dial) => self.driver.dial(dial),
                 Output::Do(event) => self.on_event(event, tracks)?,
                 Output::Wait(until) => return Ok(until.map(|until| until.saturating_sub(now.mono))),

@@ -40,6 +40,7 @@ mod room;
 mod state;
 mod track;
 
+pub use conclave_client_core::api::Stats as Counters;
 pub use conclave_client_core::{
     api::{
         Acquaintance, Carrier, ClientError, Codec, ConnectionState, DeclineReason, Departure, InFrame, Kind, LocalTrack, Media,

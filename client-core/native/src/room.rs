@@ -18,7 +18,7 @@ use conclave_quic::{BindConfig, Driver, Endpoint, Observer, Transport};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::{
-    LocalTrack,
+    Counters, LocalTrack,
     driver::{ORDERS, Order, Shared, Task},
     error::{Failure, JoinError, PublishError, RoomOver},
     event::{Event, State},
@@ -173,6 +173,12 @@ impl Room {
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
         self.handle.shared.state().as_ref().and_then(|state| state.transport)
+    }
+
+    /// What has been counted so far: objects that were not opened, each under its one reason, and what was done about them.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.handle.shared.counters()
     }
 
     /// The next event; `None` after [`Event::Ended`]. Cancel-safe.
