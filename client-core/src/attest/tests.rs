@@ -533,36 +533,3 @@ fn another_implementation_says_the_same_words() {
     let size = usize::try_from(number("size")).unwrap();
     assert_eq!((crate::frame::padded(&frame, size), crate::frame::cover(size)), (bytes("padded"), bytes("cover")));
 }
-
-/// What it costs, for `PROTOCOL.md`: `cargo test -p conclave-client-core --lib cost_of_words -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_types, clippy::print_stdout, reason = "a measurement takes time")]
-fn cost_of_words() {
-    use std::time::Instant;
-
-    let name = TrackName { room: RoomId::new([1; 16]), instance: Instance(1), track: TrackId(1) };
-    let place = ObjectIdentity { name, group: 1, object: 1, layer: 0, flags: 0 };
-    for (what, len, a_second) in [("voice, 160 B at 50/s", 160, 50_u32), ("picture, 6 kB at 30/s", 6_000, 30)] {
-        let object = vec![7; len];
-        let begun = Instant::now();
-        let rounds = 20_000_u32;
-        let mut last = digest(1, 0, &place, &object);
-        for counter in 1..rounds {
-            last = digest(1, u64::from(counter), &place, &object);
-        }
-        let each = begun.elapsed() / rounds;
-        println!("{what}: {each:?} a digest, {:?} a second ({last:?})", each * a_second);
-    }
-    let key = SigningKey::from_seed([2; 32]);
-    let begun = Instant::now();
-    let signed: Vec<SignedWord> = (0..500).map(|at| SignedWord::sign(word(at * 50, 50), author(LEAF), &key)).collect();
-    println!(
-        "a word of 50 digests: {:?} to sign, {} B",
-        begun.elapsed() / 500,
-        signed.first().map_or(0, |word| word.encode().len())
-    );
-    let begun = Instant::now();
-    assert!(signed.iter().all(|signed| signed.is_by(author(LEAF), &key.verifying_key())));
-    println!("and {:?} to verify", begun.elapsed() / 500);
-}

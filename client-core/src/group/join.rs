@@ -5,7 +5,6 @@ use conclave_federation::{
     host::{chain_end, chain_revoked},
     id::{Generation, Instance, JoinId},
     limits::MAX_REQUEST_BODY,
-    log::Position,
     proof::{Signature, SigningKey, VerifyingKey},
     record::{CallKeys, RoomRecord},
     wire::{

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use conclave_federation::{
     id::{Generation, Instance, JoinId, RoomId},
     limits::MAX_REQUEST_BODY,
-    proof::{Label, Signature, SigningKey, VerifyingKey, sha256},
+    proof::{Label, Signature, SigningKey, VerifyingKey},
     record::RoomRecord,
     wire::{Blob, Malformed, Reader, Wire, Writer, message::Join, object::Knock},
 };

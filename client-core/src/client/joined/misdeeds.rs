@@ -22,7 +22,7 @@ impl Joined {
         }
         let count = self.misdeeds.entry(key).or_default();
         *count = count.saturating_add(1);
-        if *count % JUNK == 0 {
+        if count.is_multiple_of(JUNK) {
             self.tell_misdeed(by, Misdeed::Junk, ctx);
         }
     }
