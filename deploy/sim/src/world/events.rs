@@ -291,6 +291,7 @@ impl World {
     /// What machines have just sent.
     pub(super) fn read_along(&mut self) {
         for sent in self.net.take_sent() {
+            self.hand.overhear(&sent);
             let Some(Id::Relay(number)) = self.owners.get(&sent.host).copied() else { continue };
             let hub = self.relays[number].id;
             if let Some((from, to)) = self.net.ends(sent.session)

@@ -9,11 +9,12 @@ use conclave_client_core::{
     api::{Command, Event, ParticipantId, RequestId},
     link::Link,
 };
+use conclave_federation::io::{SessionKey, StreamKey};
 
 use super::{Id, World, person::Stage};
 use crate::{
     check::{Chats, Groups, PersonNo},
-    net::HostId,
+    net::{HostId, Sent},
     script::Place,
 };
 
@@ -41,6 +42,8 @@ pub(super) struct Hand {
     pub(super) generations: Vec<Duration>,
     /// The newest bytes of objects from one machine to another.
     objects: BTreeMap<(HostId, HostId), Duration>,
+    /// Everything that anybody sent, in one piece for each direction of each stream; datagrams one after the other.
+    overheard: Option<BTreeMap<(SessionKey, Option<StreamKey>), Vec<u8>>>,
 }
 
 impl Hand {
@@ -60,6 +63,13 @@ impl Hand {
 
     pub(super) fn on_object_bytes(&mut self, now: Duration, from: HostId, to: HostId) {
         self.objects.insert((from, to), now);
+    }
+
+    pub(super) fn overhear(&mut self, sent: &Sent) {
+        if let Some(overheard) = &mut self.overheard {
+            let stream = sent.stream.map(|(stream, _)| stream);
+            overheard.entry((sent.session, stream)).or_default().extend_from_slice(&sent.bytes);
+        }
     }
 
     pub(super) fn is_still(&self, id: Id) -> bool {
@@ -105,6 +115,18 @@ impl World {
     pub fn next_call(&mut self) {
         self.check.groups = Groups::default();
         self.check.chats = Chats::default();
+    }
+
+    /// Keeps every byte that is sent from now on, as relays have them: hops between machines are not encrypted here.
+    pub fn overhear(&mut self) {
+        self.hand.overheard = Some(BTreeMap::new());
+    }
+
+    /// Whether these bytes are in anything that was sent since [`World::overhear`].
+    #[must_use]
+    pub fn was_overheard(&self, what: &[u8]) -> bool {
+        let overheard = self.hand.overheard.iter().flat_map(BTreeMap::values);
+        overheard.into_iter().any(|bytes| bytes.windows(what.len().max(1)).any(|window| window == what))
     }
 
     /// When somebody was told what begins with these letters.

@@ -2,5 +2,6 @@
 
 mod doors;
 mod going;
+mod leaks;
 mod led;
 mod storm;
