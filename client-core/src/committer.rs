@@ -323,6 +323,12 @@ impl Committer {
         self.requests.retain(|_, waiting| waiting.what.key != *key);
     }
 
+    /// The door was closed to strangers, or is not any more: who asked until now was told so, or asks again by themselves.
+    /// Nobody is let in on a request of before, whose asker may have gone with a refusal.
+    pub fn on_door(&mut self) {
+        self.requests.retain(|_, waiting| waiting.what.is_back);
+    }
+
     /// Who is in the tree now: the others come in, if they may.
     pub fn on_tree(&mut self, here: impl Fn(&VerifyingKey) -> bool) {
         for waiting in self.requests.values_mut() {

@@ -9,6 +9,7 @@ use conclave_federation::{
     id::{Alias, RelayId, RoomId, TrackId},
     io::{Dial, DialError, DialKey, Now, SessionKey},
     peering::Policy,
+    record::CallKeys,
     session::{LocalRelay, Remote, Reply},
     wire::{
         code::Code,
@@ -117,6 +118,8 @@ impl Member {
 pub(crate) enum Purpose {
     /// Asked for somebody else: the answer is passed back as it is.
     Forward(Asker),
+    /// The same, of a genesis that chooses the keys of its call: worth knowing once the hub has taken it.
+    Begin(Asker, Box<CallKeys>),
     /// The same, of a join request.
     ForwardJoin(Asker),
     /// A client attaches to a room that has not been served here yet: the hub has the word.
@@ -239,6 +242,7 @@ impl Relay {
             Purpose::Subscribe(_, _, alias) => Some(*alias),
             Purpose::Confirm
             | Purpose::Forward(_)
+            | Purpose::Begin(..)
             | Purpose::ForwardJoin(_)
             | Purpose::Attach(..)
             | Purpose::Present(..)
@@ -484,6 +488,12 @@ impl Relay {
         match purpose {
             Purpose::Forward(asker) => {
                 self.learn(cx, session, &answer);
+                cx.answer(asker, answer);
+            }
+            Purpose::Begin(asker, call) => {
+                if matches!(answer, Answer::Appended(_)) {
+                    self.learn_call(*call);
+                }
                 cx.answer(asker, answer);
             }
             Purpose::ForwardJoin(asker) => {

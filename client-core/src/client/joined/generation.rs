@@ -10,7 +10,7 @@ use crate::{
     group::{Applied, Group},
     link::Link,
     room::AccessSecret,
-    state::RoomState,
+    state::{Mode, RoomState},
 };
 
 /// `A_g`, where it is the record's: not where whoever began the call chose one for it.
@@ -32,6 +32,9 @@ impl Joined {
             self.begin_generation(ctx);
         }
         if before.mode != after.mode {
+            if before.mode != Mode::Open || after.mode == Mode::Locked {
+                self.committer.on_door();
+            }
             self.tell_mode(after.mode, leaf(applied.by), ctx);
         }
         let keys = |state: &RoomState| state.hosts.iter().map(|host| host.key).collect::<std::collections::BTreeSet<_>>();

@@ -4,6 +4,7 @@
 use conclave_federation::{
     id::{Instance, RelayId, RoomId, TrackId},
     io::SessionKey,
+    record::CallKeys,
     wire::{
         code::Code,
         message::{Answer, Append, Detach, EntryKind, Join, Notice, Present, Publish, PutRecord, Request, Resolve, Via},
@@ -139,7 +140,11 @@ impl Relay {
                     return cx.refuse_proof(asker, Code::NOT_ATTACHED);
                 }
                 append.via = None;
-                self.ask_relay(cx, relay, Box::new(Request::Append(append)), Purpose::Forward(asker));
+                let purpose = match &append.call {
+                    Some(call) if append.header.kind == EntryKind::Genesis => Purpose::Begin(asker, Box::new(call.clone())),
+                    _ => Purpose::Forward(asker),
+                };
+                self.ask_relay(cx, relay, Box::new(Request::Append(append)), purpose);
             }
         }
     }
@@ -196,10 +201,19 @@ impl Relay {
         }
     }
 
+    /// A call has begun at its hub with these keys, and whoever began it is about to show a proof made with them. Before the
+    /// hub has taken it nothing is kept: any holder of the link can choose keys for a call that will never be.
+    pub(crate) fn learn_call(&mut self, call: CallKeys) {
+        let Some(record) = self.records.find(call.room).map(|known| known.record.clone()) else { return };
+        if call.verify(call.instance, &record) {
+            self.records.keep(Known::new(record, Some(call)));
+        }
+    }
+
     /// A client is gone: what is asked for it elsewhere is answered to nobody.
     pub(crate) fn forget_asker(&mut self, session: SessionKey) {
         self.asks.retain(|_, purpose| match purpose {
-            Purpose::Forward(asker) | Purpose::ForwardJoin(asker) => asker.session != session,
+            Purpose::Forward(asker) | Purpose::ForwardJoin(asker) | Purpose::Begin(asker, _) => asker.session != session,
             Purpose::Confirm | Purpose::Attach(..) | Purpose::Present(..) | Purpose::Publish(..) | Purpose::Subscribe(..) => true,
         });
     }
