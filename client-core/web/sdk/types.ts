@@ -4,6 +4,10 @@
  * random numbers of 64 bits.
  */
 
+import type { Trust } from "../core/conclave_web.js";
+
+export type { Trust };
+
 /** What a track carries. */
 export type Kind = "microphone" | "camera" | "screen" | "screen-audio";
 
@@ -47,6 +51,8 @@ export interface Track {
   readonly height: number;
   /** The publisher sends nothing on purpose. */
   readonly muted: boolean;
+  /** Whether what arrives is signed by whom it is said to be of; frames of muted ones are not shown. */
+  readonly trust: Trust;
   /** Temporal layers, 1 to 4. */
   readonly layers: number;
 }
