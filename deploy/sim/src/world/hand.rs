@@ -43,8 +43,11 @@ pub(super) struct Hand {
     /// The newest bytes of objects from one machine to another.
     objects: BTreeMap<(HostId, HostId), Duration>,
     /// Everything that anybody sent, in one piece for each direction of each stream; datagrams one after the other.
-    overheard: Option<BTreeMap<(SessionKey, Option<StreamKey>), Vec<u8>>>,
+    overheard: Option<BTreeMap<Line, Vec<u8>>>,
 }
+
+/// One direction of a stream; `None`: a session's datagrams.
+type Line = (SessionKey, Option<StreamKey>);
 
 impl Hand {
     pub(super) fn on_event(&mut self, now: Duration, who: PersonNo, event: &Event) {
