@@ -209,6 +209,11 @@ impl Relay {
         hub.log = Some(Log::restored(id, current.instance, position, bytes, ended));
         hub.group = group;
         hub.last = last;
+        if !ended {
+            // Who was in the call is on the way back. Until they have had their time nobody begins another over their heads:
+            // any holder of the link could.
+            hub.on_lost(cx.now.mono);
+        }
         if let Some(tracks) = &hub.tracks {
             for entry in entries {
                 publish_entry(cx, tracks.log, &entry);
